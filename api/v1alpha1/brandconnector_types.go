@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// BrandConnector connects one restaurant brand's point of sale to the CRMs that
+// hold its members' assets.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.workload.replicas,statuspath=.status.replicas,selectorpath=.status.selector
+// +kubebuilder:resource:path=brandconnectors,shortName=bc,categories=connectors,scope=Namespaced
+// +kubebuilder:printcolumn:name="Brand",type=string,JSONPath=`.spec.brandID`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
+// +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.status.endpoints[0].url`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Image",type=string,priority=1,JSONPath=`.status.image`
+// +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.configRevision`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 52",message="metadata.name must be at most 52 characters, so that the names of the Pods fit"
+type BrandConnector struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec is what the brand wants.
+	// +required
+	Spec BrandConnectorSpec `json:"spec,omitempty,omitzero"`
+	// status is what the operator saw.
+	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
+	Status BrandConnectorStatus `json:"status,omitempty,omitzero"`
+}
+
+// BrandConnectorList is a list of BrandConnectors.
+//
+// +kubebuilder:object:root=true
+type BrandConnectorList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BrandConnector `json:"items"`
+}
+
+// BrandConnectorSpec declares one brand.
+//
+// +kubebuilder:validation:XValidation:rule="self.routes.all(r, r.provider == 'zhimai' ? has(self.providers.zhimai) : has(self.providers.alsc))",message="every route's provider must be configured under spec.providers"
+// +kubebuilder:validation:XValidation:rule="!has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.replicas) || self.workload.replicas <= 1",message="the embedded ledger is one file: spec.workload.replicas must be 1 at most; use spec.ledger.postgres for more"
+// +kubebuilder:validation:XValidation:rule="!has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.autoscaling)",message="the embedded ledger is one file: spec.workload.autoscaling needs spec.ledger.postgres"
+// +kubebuilder:validation:XValidation:rule="has(self.ledger.embedded) == has(oldSelf.ledger.embedded)",message="spec.ledger cannot change its kind: what was redeemed would be forgotten; create a new BrandConnector and move the ledger"
+// +kubebuilder:validation:XValidation:rule="!has(self.shops) || !has(self.shopsConfigMapRef)",message="give spec.shops or spec.shopsConfigMapRef, not both"
+type BrandConnectorSpec struct {
+	// brandID is Keruyun's kryBrandId of the brand. It cannot change: the ledger's
+	// keys begin with it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_-]+$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.brandID is immutable: create a new BrandConnector for another brand"
+	BrandID string `json:"brandID,omitempty"`
+
+	// keruyun is the point of sale that calls.
+	// +required
+	Keruyun KeruyunSpec `json:"keruyun,omitempty,omitzero"`
+
+	// providers are the CRMs that hold the members' assets.
+	// +required
+	Providers ProvidersSpec `json:"providers,omitempty,omitzero"`
+
+	// routes say which asset lives at which provider. The first match wins; a line
+	// that no route matches is refused and nothing is sent.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Routes []Route `json:"routes,omitempty"`
+
+	// shops lists exceptions only: by default a shop is named to a provider by
+	// Keruyun's own kryShopId.
+	// +optional
+	// +listType=map
+	// +listMapKey=kryShopID
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2000
+	Shops []Shop `json:"shops,omitempty"`
+
+	// shopsConfigMapRef names a ConfigMap whose key shops.yaml holds the list of
+	// shops, for brands with more of them than fit an object.
+	// +optional
+	ShopsConfigMapRef *LocalObjectReference `json:"shopsConfigMapRef,omitempty"`
+
+	// partialFailure says what happens when a request spends at two providers and
+	// one of them refuses. Report: say it line by line. Reverse: undo what
+	// succeeded.
+	// +optional
+	// +kubebuilder:default=Report
+	PartialFailure PartialFailure `json:"partialFailure,omitempty"`
+
+	// ledger is where redemptions are recorded before they are sent.
+	// +required
+	Ledger LedgerSpec `json:"ledger,omitempty,omitzero"`
+
+	// workload shapes the Pods.
+	// +optional
+	Workload WorkloadSpec `json:"workload,omitempty,omitzero"`
+
+	// exposure makes the connector reachable from outside of the cluster.
+	// +optional
+	Exposure *ExposureSpec `json:"exposure,omitempty"`
+
+	// telemetry says where traces go.
+	// +optional
+	Telemetry TelemetrySpec `json:"telemetry,omitempty,omitzero"`
+
+	// suspend stops the operator from changing anything for this brand. The
+	// connector keeps serving.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// PartialFailure is what happens to the rest when a part of a request failed.
+// +kubebuilder:validation:Enum=Report;Reverse
+type PartialFailure string
+
+// Values of PartialFailure.
+const (
+	PartialFailureReport  PartialFailure = "Report"
+	PartialFailureReverse PartialFailure = "Reverse"
+)
+
+// LocalObjectReference names an object in the BrandConnector's own namespace.
+type LocalObjectReference struct {
+	// name of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+}
+
+// SecretKeyReference names a key of a Secret in the BrandConnector's own namespace.
+type SecretKeyReference struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+	// key within the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	Key string `json:"key,omitempty"`
+}
+
+// KeruyunSpec is the point of sale's side.
+type KeruyunSpec struct {
+	// credentialsSecretRef names a Secret with the keys appKey and token (the
+	// brand token).
+	// +required
+	CredentialsSecretRef LocalObjectReference `json:"credentialsSecretRef,omitempty,omitzero"`
+
+	// brandID is the value of the query parameter brandId when it differs from
+	// spec.brandID.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_-]+$`
+	BrandID string `json:"brandID,omitempty"`
+
+	// replyDeadline is the budget of a whole call, from its arrival to our reply.
+	// What is not known by then is answered with 3001 and settled afterwards.
+	// +optional
+	// +kubebuilder:default="4s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('500ms') && duration(self) <= duration('60s')",message="spec.keruyun.replyDeadline must be between 500ms and 60s"
+	ReplyDeadline *metav1.Duration `json:"replyDeadline,omitempty"`
+
+	// signatureVersions are the versions of the signature that are accepted.
+	// Version 1.0 does not cover the body; leave it out as soon as your calls are
+	// known to come with 2.0.
+	// +optional
+	// +listType=set
+	// +kubebuilder:default={"1.0","2.0"}
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	SignatureVersions []SignatureVersion `json:"signatureVersions,omitempty"`
+
+	// refusalReply says how a request is answered of which nothing was redeemed.
+	// SubCode: code 0 with success false and a sub code. SystemError: code 3000.
+	// +optional
+	// +kubebuilder:default=SubCode
+	RefusalReply RefusalReply `json:"refusalReply,omitempty"`
+}
+
+// SignatureVersion is a version of Keruyun's signature.
+// +kubebuilder:validation:Enum="1.0";"2.0"
+type SignatureVersion string
+
+// Values of SignatureVersion.
+const (
+	SignatureV1 SignatureVersion = "1.0"
+	SignatureV2 SignatureVersion = "2.0"
+)
+
+// RefusalReply is the form of an answer of which nothing was redeemed.
+// +kubebuilder:validation:Enum=SubCode;SystemError
+type RefusalReply string
+
+// Values of RefusalReply.
+const (
+	RefusalReplySubCode     RefusalReply = "SubCode"
+	RefusalReplySystemError RefusalReply = "SystemError"
+)
+
+// Route sends assets to a provider.
+type Route struct {
+	// name of the route, for logs and traces.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+	// match selects lines of a request.
+	// +required
+	Match RouteMatch `json:"match,omitempty,omitzero"`
+	// asset is what the lines spend.
+	// +required
+	Asset Asset `json:"asset,omitempty"`
+	// provider is where they are spent.
+	// +required
+	Provider ProviderName `json:"provider,omitempty"`
+}
+
+// RouteMatch selects lines of a request.
+type RouteMatch struct {
+	// assetMappingIDs are values of assetMappingId as configured at Keruyun.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	AssetMappingIDs []string `json:"assetMappingIDs,omitempty"`
+}
+
+// Asset is a kind of a member's asset.
+// +kubebuilder:validation:Enum=StoredValue;Coupon;Points
+type Asset string
+
+// Values of Asset.
+const (
+	AssetStoredValue Asset = "StoredValue"
+	AssetCoupon      Asset = "Coupon"
+	AssetPoints      Asset = "Points"
+)
+
+// ProviderName names a provider.
+// +kubebuilder:validation:Enum=zhimai;alsc
+type ProviderName string
+
+// Values of ProviderName.
+const (
+	ProviderZhimai ProviderName = "zhimai"
+	ProviderAlsc   ProviderName = "alsc"
+)
+
+// Shop says how a shop is named at the providers when that is not its kryShopId.
+// +kubebuilder:validation:XValidation:rule="has(self.zhimai) || has(self.alsc)",message="a shop is listed only to name it differently: give zhimai or alsc"
+type Shop struct {
+	// kryShopID is Keruyun's kryShopId.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	KryShopID string `json:"kryShopID,omitempty"`
+	// zhimai names the shop at Zhimai.
+	// +optional
+	Zhimai *ZhimaiShop `json:"zhimai,omitempty"`
+	// alsc names the shop at ALSC.
+	// +optional
+	Alsc *AlscShop `json:"alsc,omitempty"`
+}
+
+// ZhimaiShop names a shop at Zhimai.
+type ZhimaiShop struct {
+	// multiMark is Zhimai's code of the shop.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	MultiMark string `json:"multiMark,omitempty"`
+}
+
+// AlscShop names a shop at ALSC.
+type AlscShop struct {
+	// shopID is ALSC's own id of the shop.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ShopID string `json:"shopID,omitempty"`
+}
+
+// LedgerSpec is where redemptions are recorded.
+// +kubebuilder:validation:XValidation:rule="has(self.postgres) != has(self.embedded)",message="give exactly one of spec.ledger.postgres and spec.ledger.embedded"
+type LedgerSpec struct {
+	// postgres records in a PostgreSQL database; any number of replicas.
+	// +optional
+	Postgres *PostgresLedger `json:"postgres,omitempty"`
+	// embedded records in an SQLite file on a PersistentVolumeClaim; one replica.
+	// +optional
+	Embedded *EmbeddedLedger `json:"embedded,omitempty"`
+}
+
+// PostgresLedger is a PostgreSQL database.
+type PostgresLedger struct {
+	// dsnSecretRef names the Secret and the key that hold the connection string
+	// (postgres://user:password@host:5432/database?sslmode=verify-full).
+	// +required
+	DSNSecretRef SecretKeyReference `json:"dsnSecretRef,omitempty,omitzero"`
+	// schema is the PostgreSQL schema to use, so that many brands share a database.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*$`
+	Schema string `json:"schema,omitempty"`
+	// maxConnections bounds the connections of one replica.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=2
+	// +kubebuilder:validation:Maximum=200
+	MaxConnections int32 `json:"maxConnections,omitempty"`
+}
+
+// BrandConnectorStatus is what the operator saw.
+type BrandConnectorStatus struct {
+	// observedGeneration is the generation that the conditions speak of; -1 before
+	// the first look.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions of the connector.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// endpoints are the URLs to enter at Keruyun's console.
+	// +optional
+	// +listType=map
+	// +listMapKey=spi
+	// +kubebuilder:validation:MaxItems=8
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+	// replicas is the number of Pods, for the scale subresource.
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+	// selector selects the Pods, for the scale subresource.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Selector string `json:"selector,omitempty"`
+	// configRevision identifies the configuration and credentials that the Pods
+	// run with. It is a keyed hash and tells nothing of its inputs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ConfigRevision string `json:"configRevision,omitempty"`
+	// image is the connector's image.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+	// lastHandledReconcileAt repeats the annotation reconcile.fluxcd.io/requestedAt
+	// that was handled last.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
+}
+
+// Endpoint is one URL to enter at Keruyun's console.
+type Endpoint struct {
+	// spi is the interface: verify, query, reverse or result.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	SPI string `json:"spi,omitempty"`
+	// url is what to enter.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	URL string `json:"url,omitempty"`
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// EmbeddedLedger is an SQLite file on a PersistentVolumeClaim.
+type EmbeddedLedger struct {
+	// size of the claim.
+	// +optional
+	// +kubebuilder:default="1Gi"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('64Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0",message="spec.ledger.embedded.size must be between 64Mi and 1Ti"
+	Size *resource.Quantity `json:"size,omitempty"`
+	// storageClassName of the claim; the cluster's default when left out. A network
+	// file system is refused by the connector: SQLite's locks do not hold there.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName string `json:"storageClassName,omitempty"`
+}
+
+// WorkloadSpec shapes the connector's Pods.
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="give spec.workload.replicas or spec.workload.autoscaling, not both"
+type WorkloadSpec struct {
+	// replicas is the number of Pods. Left out: 2 with spec.ledger.postgres, 1 with
+	// spec.ledger.embedded.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Replicas *int32 `json:"replicas,omitempty"`
+	// autoscaling lets a HorizontalPodAutoscaler choose the number of Pods.
+	// +optional
+	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
+	// resources of the connector's container.
+	// +optional
+	Resources *ResourcesSpec `json:"resources,omitempty"`
+	// nodeSelector of the Pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// tolerations of the Pods.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []Toleration `json:"tolerations,omitempty"`
+	// priorityClassName of the Pods.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// imagePullSecrets of the Pods.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ImagePullSecrets []LocalObjectReference `json:"imagePullSecrets,omitempty"`
+	// podLabels are added to the Pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('app.kubernetes.io/') && !k.startsWith('connect.hexiao.dev/'))",message="podLabels must not use the prefixes app.kubernetes.io/ and connect.hexiao.dev/: the operator's own labels have them"
+	PodLabels map[string]string `json:"podLabels,omitempty"`
+	// podAnnotations are added to the Pods.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('connect.hexiao.dev/'))",message="podAnnotations must not use the prefix connect.hexiao.dev/: the operator's own annotations have it"
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
+	// patch is a strategic merge patch on the Deployment, the way out for what has
+	// no field here.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Patch *runtime.RawExtension `json:"patch,omitempty"`
+}
+
+// AutoscalingSpec configures a HorizontalPodAutoscaler.
+// +kubebuilder:validation:XValidation:rule="self.minReplicas <= self.maxReplicas",message="spec.workload.autoscaling.minReplicas must not exceed maxReplicas"
+type AutoscalingSpec struct {
+	// minReplicas is the least number of Pods.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MinReplicas int32 `json:"minReplicas,omitempty"`
+	// maxReplicas is the greatest number of Pods.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxReplicas int32 `json:"maxReplicas,omitempty"`
+	// targetCPUUtilizationPercent is the mean CPU use to aim at, in percent of the
+	// request.
+	// +optional
+	// +kubebuilder:default=70
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	TargetCPUUtilizationPercent int32 `json:"targetCPUUtilizationPercent,omitempty"`
+}
+
+// ResourcesSpec are requests and limits of a container, by resource name (cpu,
+// memory).
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || self.requests.all(k, k in ['cpu', 'memory', 'ephemeral-storage'])",message="spec.workload.resources.requests knows cpu, memory and ephemeral-storage"
+// +kubebuilder:validation:XValidation:rule="!has(self.limits) || self.limits.all(k, k in ['cpu', 'memory', 'ephemeral-storage'])",message="spec.workload.resources.limits knows cpu, memory and ephemeral-storage"
+type ResourcesSpec struct {
+	// requests of the container.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=3
+	Requests map[string]resource.Quantity `json:"requests,omitempty"`
+	// limits of the container.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=3
+	Limits map[string]resource.Quantity `json:"limits,omitempty"`
+}
+
+// Toleration lets the Pods run on tainted nodes; the fields are those of a Pod's
+// toleration.
+// +kubebuilder:validation:XValidation:rule="!has(self.operator) || self.operator != 'Exists' || !has(self.value)",message="a toleration with operator Exists takes no value"
+type Toleration struct {
+	// key of the taint; all taints when left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=316
+	Key string `json:"key,omitempty"`
+	// operator is Equal or Exists.
+	// +optional
+	// +kubebuilder:validation:Enum=Equal;Exists
+	Operator string `json:"operator,omitempty"`
+	// value of the taint.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Value string `json:"value,omitempty"`
+	// effect of the taint; all effects when left out.
+	// +optional
+	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
+	Effect string `json:"effect,omitempty"`
+	// tolerationSeconds is how long a NoExecute taint is tolerated.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TolerationSeconds *int64 `json:"tolerationSeconds,omitempty"`
+}
+
+// ExposureSpec makes the connector reachable from outside of the cluster.
+// +kubebuilder:validation:XValidation:rule="has(self.gatewayRef) != has(self.ingressClassName)",message="give exactly one of spec.exposure.gatewayRef and spec.exposure.ingressClassName"
+// +kubebuilder:validation:XValidation:rule="!has(self.tlsSecretRef) || has(self.ingressClassName)",message="spec.exposure.tlsSecretRef belongs to an Ingress; a Gateway's listener has its own certificate"
+type ExposureSpec struct {
+	// hostname under which Keruyun reaches the connector.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	Hostname string `json:"hostname,omitempty"`
+	// gatewayRef names a Gateway to attach an HTTPRoute to.
+	// +optional
+	GatewayRef *GatewayReference `json:"gatewayRef,omitempty"`
+	// ingressClassName makes an Ingress of this class.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	IngressClassName string `json:"ingressClassName,omitempty"`
+	// tlsSecretRef names the Secret with the Ingress's certificate.
+	// +optional
+	TLSSecretRef *LocalObjectReference `json:"tlsSecretRef,omitempty"`
+}
+
+// GatewayReference names a Gateway. It may live in another namespace; whether the
+// route may attach there is the Gateway's decision.
+type GatewayReference struct {
+	// name of the Gateway.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// namespace of the Gateway; the BrandConnector's own when left out.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+	// sectionName is the Gateway's listener.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	SectionName string `json:"sectionName,omitempty"`
+}
+
+// TelemetrySpec says where traces and metrics go.
+type TelemetrySpec struct {
+	// otlpEndpoint is the base URL of an OTLP/HTTP receiver; traces go to /v1/traces
+	// under it. Without it traces are not exported.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="spec.telemetry.otlpEndpoint must be an http or https URL without user, query or fragment"
+	OTLPEndpoint string `json:"otlpEndpoint,omitempty"`
+	// samplingPercent is the share of redemptions whose trace is exported.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	SamplingPercent *int32 `json:"samplingPercent,omitempty"`
+	// propagation says whether W3C trace headers are sent to the providers.
+	// +optional
+	// +kubebuilder:default=None
+	Propagation Propagation `json:"propagation,omitempty"`
+	// logLevel of the connector.
+	// +optional
+	// +kubebuilder:default=info
+	// +kubebuilder:validation:Enum=debug;info;warn;error
+	LogLevel string `json:"logLevel,omitempty"`
+}
+
+// Propagation of trace headers towards the providers.
+// +kubebuilder:validation:Enum=None;W3C
+type Propagation string
+
+// Values of Propagation.
+const (
+	PropagationNone Propagation = "None"
+	PropagationW3C  Propagation = "W3C"
+)
