@@ -43,6 +43,9 @@ type Outcome struct {
 	// FlowID is the vendor's own identity of what it did, by which it is reversed:
 	// Zhimai's returned bizId, ALSC's flow_id.
 	FlowID string
+	// MemberName is the member's name as the vendor gave it, for the reply alone:
+	// personal, never logged. Empty when the vendor gave none.
+	MemberName string
 	// Total, Real and Gift in fen: Total = Real + Gift always holds when Executed.
 	// Real is the paid-in part; without a split by the vendor Real = Total.
 	Total, Real, Gift Fen

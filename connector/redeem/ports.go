@@ -110,36 +110,46 @@ func (r *Rejection) Error() string {
 var (
 	ErrNotFound = errors.New("no such redemption")
 	// ErrFenced: the state or the epoch is not what the writer believed. Re-read.
+	// Also: an answer for a redemption that has one, or for one whose legs are not
+	// all final.
 	ErrFenced = errors.New("the leg was changed by someone else")
 	// ErrOverReversed: more would be reversed than was redeemed.
 	ErrOverReversed = errors.New("more than was redeemed")
-	// ErrReversalPending: the redemption to undo is itself in doubt or running.
+	// ErrReversalPending: a leg of the redemption to undo is in StateSent,
+	// StateUnknown or StateNotSent. Whether it has an answer does not matter: a
+	// redemption that compensates itself is answered after its reversal.
 	ErrReversalPending = errors.New("the redemption to reverse is not known yet")
-	// ErrCommitUnclear: a commit's own outcome is not known; re-read by key.
+	// ErrCommitUnclear: a commit's own outcome is not known; re-read by key. Any
+	// other error of Record or Apply promises that nothing was written.
 	ErrCommitUnclear = errors.New("the commit's outcome is not known")
 )
 
 // Ledger is the durable memory of the engine. Each method that writes is one
 // durable commit: when it returns nil the change survives a crash of the machine.
 type Ledger interface {
-	// Record stores r with its legs in StateSent (epoch 1, leased to the caller
-	// until Leg.LeaseUntil) unless its key exists; then nothing is written and the
-	// stored redemption is returned with created=false. For a reversal it also
-	// reserves the amounts on the original's lines, or fails with ErrOverReversed,
-	// ErrReversalPending or ErrNotFound.
+	// Record stores r with its legs as given, in StateSent (epoch 1, leased to
+	// Leg.LeaseOwner until Leg.LeaseUntil, NextCheck as given) unless its key
+	// exists; then nothing is written and the stored redemption is returned with
+	// created=false. For a reversal (ReversesBizID) it also reserves each line's
+	// Amount and Count on the original's line with the same AssetMappingID and
+	// AssetID, or fails with ErrOverReversed (Reversed+Amount > Result.Total where
+	// the asset is StoredValue, ReversedCount+Count > Count elsewhere, or the line
+	// was not executed), ErrReversalPending or ErrNotFound.
 	Record(ctx context.Context, r Redemption) (stored Redemption, created bool, err error)
 	Get(ctx context.Context, key Key) (Redemption, error)
 	// ByFlowID finds a redemption by our own flow id.
 	ByFlowID(ctx context.Context, brandID, flowID string) (Redemption, error)
 	// Search finds redemptions, newest first, at most limit.
 	Search(ctx context.Context, q Query, limit int) ([]Redemption, error)
-	// Apply makes all changes of c or none: each is guarded by From and Epoch.
+	// Apply makes all changes of c or none: each is guarded by From and Epoch, and
+	// an answer by the redemption having none and its legs being all final.
 	// It returns the redemption as it is now.
 	Apply(ctx context.Context, c Change) (Redemption, error)
 	// Lease takes up to n legs of the brand that are due: StateUnknown with
 	// NextCheck ≤ now, or StateSent whose lease ran out, or StateNotSent whose
 	// NextCheck ≤ now. Each gets owner, until and a raised epoch; a leg in
-	// StateSent becomes StateUnknown.
+	// StateSent becomes StateUnknown. NextCheck is kept as it is (never cleared), and
+	// a leg whose lease has an owner and is not over is not given out.
 	Lease(ctx context.Context, brandID, owner string, now, until time.Time, n int) ([]Leased, error)
 	// InDoubt summarises what is unknown, by provider.
 	InDoubt(ctx context.Context, brandID string) ([]Doubt, error)
@@ -179,7 +189,8 @@ type Change struct {
 	At    time.Time
 	Actor string // "engine", "resolver", or the person's name
 	Legs  []LegChange
-	// Lines replaces the results of these lines, by No.
+	// Lines replaces the results of these lines, by No. Result.Reversed and
+	// ReversedCount are not touched: they belong to Record and ReleaseReversal.
 	Lines []Line
 	// Answer concludes the redemption with these bytes, nil leaves it open.
 	Answer []byte
@@ -187,15 +198,18 @@ type Change struct {
 	MemberName string
 	// Contradiction raises the alarm.
 	Contradiction bool
-	// ReleaseReversal gives the reserved amounts back to the original's lines
-	// (a reversal that was refused).
+	// ReleaseReversal gives the reserved amounts back to the original's lines, for
+	// those of Lines whose Result.Kind is Refused (a reversal that was refused).
 	ReleaseReversal bool
 	// Events to append, beside the one that each leg change appends by itself.
 	Events []Event
 }
 
 // LegChange moves one leg along a legal edge, or updates it in place when To is
-// empty (evidence, next check).
+// empty (evidence, next check). NextCheck, Checks, NotFound, LeaseOwner and
+// LeaseUntil are stored as given, their zero values too: a change that names no
+// owner gives the lease back. A nil Outcome keeps the one that is there.
+// SentAt, UnknownAt and ResolvedAt follow from To and Change.At.
 type LegChange struct {
 	No         int
 	From       State
