@@ -40,10 +40,29 @@ type Response struct {
 type Error struct {
 	// Sent is false only when it is proven that no byte of the request left.
 	Sent bool
+	// Cause refines Err to a constant for metrics and logs.
+	Cause Cause
 	// Status of the answer when one began, else 0.
 	Status int
 	Err    error
 }
+
+// Cause of a failed exchange.
+type Cause string
+
+const (
+	CauseRequest   Cause = "request"         // it could not be built: never sent
+	CauseDial      Cause = "dial"            // no connection: never sent
+	CauseTLS       Cause = "tls"             // no secure connection: never sent
+	CauseGuard     Cause = "guard"           // the guard said no: never sent
+	CauseTimeout   Cause = "timeout"         // a deadline passed: Sent says which side of the write
+	CauseCanceled  Cause = "canceled"        // the caller gave up: likewise
+	CauseWrite     Cause = "write"           // the write failed: likewise
+	CauseLost      Cause = "connection-lost" // sent, and no answer began
+	CauseMalformed Cause = "malformed"       // the answer is not HTTP
+	CauseTruncated Cause = "truncated"       // the answer broke off
+	CauseTooLarge  Cause = "too-large"       // the answer is longer than allowed
+)
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
