@@ -20,7 +20,24 @@ type EmbeddedLedger struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName string `json:"storageClassName,omitempty"`
+	// onDelete says what becomes of the claim when the BrandConnector is deleted.
+	// Retain: it stays, because it is the proof of what was charged, and a
+	// BrandConnector of the same name and brand takes it up again. Delete: it goes
+	// with the BrandConnector.
+	// +optional
+	// +kubebuilder:default=Retain
+	OnDelete LedgerOnDelete `json:"onDelete,omitempty"`
 }
+
+// LedgerOnDelete is what becomes of an embedded ledger without its BrandConnector.
+// +kubebuilder:validation:Enum=Retain;Delete
+type LedgerOnDelete string
+
+// Values of LedgerOnDelete.
+const (
+	LedgerOnDeleteRetain LedgerOnDelete = "Retain"
+	LedgerOnDeleteDelete LedgerOnDelete = "Delete"
+)
 
 // WorkloadSpec shapes the connector's Pods.
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="give spec.workload.replicas or spec.workload.autoscaling, not both"
