@@ -117,6 +117,7 @@ type BrandConnectorSpec struct {
 
 	// telemetry says where traces go.
 	// +optional
+	// +kubebuilder:default:={}
 	Telemetry TelemetrySpec `json:"telemetry,omitempty,omitzero"`
 
 	// suspend stops the operator from changing anything for this brand. The

@@ -81,6 +81,7 @@ type ZhimaiSpec struct {
 
 	// limits protect the provider and the till.
 	// +optional
+	// +kubebuilder:default:={}
 	Limits ProviderLimits `json:"limits,omitempty,omitzero"`
 }
 
@@ -247,6 +248,7 @@ type AlscSpec struct {
 
 	// limits protect the provider and the till.
 	// +optional
+	// +kubebuilder:default:={}
 	Limits ProviderLimits `json:"limits,omitempty,omitzero"`
 }
 
