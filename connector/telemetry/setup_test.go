@@ -394,6 +394,12 @@ func TestAClosedCollectorIsLoggedOnceAMinute(t *testing.T) {
 		_, span := tel.Tracer().Start(t.Context(), "request")
 		span.End()
 	}
+	if err := tel.TracerProvider().(interface{ ForceFlush(context.Context) error }).ForceFlush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := samples(scrape(t, tel, plain), `export_failures_total{hexiao_signal="traces"} [1-9]`); len(got) != 1 {
+		t.Errorf("the failures are not counted: %q", got)
+	}
 	flush(t, tel)
 	if got := strings.Count(lines.String(), "\n"); got != 1 {
 		t.Errorf("%d lines logged, want 1:\n%s", got, lines.String())
