@@ -105,13 +105,13 @@ var instruments = []instrument{
 	{
 		name: "hexiao.replays", unit: "{reply}",
 		description: "Repeated requests answered with the recorded reply; nothing was sent again.",
-		attributes:  []attribute.Key{AttrSPI},
+		attributes:  []attribute.Key{AttrAction},
 		field:       func(m *Metrics) any { return &m.replays },
 	},
 	{
 		name: "hexiao.fingerprint.conflicts", unit: "{request}",
 		description: "Requests refused because their bizId was recorded with another economic content.",
-		attributes:  []attribute.Key{AttrSPI},
+		attributes:  []attribute.Key{AttrAction},
 		field:       func(m *Metrics) any { return &m.conflicts },
 	},
 	{

@@ -133,13 +133,13 @@ func (m *Metrics) Contradiction(ctx context.Context, provider string) {
 }
 
 // Replay counts a repeated request that got its recorded answer.
-func (m *Metrics) Replay(ctx context.Context, spi string) {
-	m.replays.Add(ctx, 1, with(AttrSPI.String(spi)))
+func (m *Metrics) Replay(ctx context.Context, action string) {
+	m.replays.Add(ctx, 1, with(AttrAction.String(action)))
 }
 
 // FingerprintConflict counts a request whose bizId was recorded with another content.
-func (m *Metrics) FingerprintConflict(ctx context.Context, spi string) {
-	m.conflicts.Add(ctx, 1, with(AttrSPI.String(spi)))
+func (m *Metrics) FingerprintConflict(ctx context.Context, action string) {
+	m.conflicts.Add(ctx, 1, with(AttrAction.String(action)))
 }
 
 // DuplicateWaits counts a repeated request as waiting until done is called; calling done again does nothing.

@@ -39,8 +39,8 @@ func recordAll(t *testing.T, ctx context.Context, m *telemetry.Metrics) {
 	m.Resolution(ctx, "alsc", "executed", 40*time.Second)
 	m.ResolverAttempt(ctx, telemetry.ResolverAttempt{Provider: "alsc", Strategy: "Query", Result: "executed"})
 	m.Contradiction(ctx, "alsc")
-	m.Replay(ctx, "verify")
-	m.FingerprintConflict(ctx, "verify")
+	m.Replay(ctx, "VERIFY")
+	m.FingerprintConflict(ctx, "VERIFY")
 	m.RateLimited(ctx, "inbound")
 	m.DuplicateWaits(ctx)
 	if _, err := m.ObserveInDoubt(func(context.Context) ([]telemetry.InDoubt, error) {
@@ -75,7 +75,7 @@ func TestWhatIsRecordedIsScraped(t *testing.T) {
 		`hexiao_contradictions_total{hexiao_brand_id="11342",hexiao_provider="alsc"} 1`,
 		`hexiao_contradictions_total{hexiao_brand_id="11342",hexiao_provider="zhimai"} 0`,
 		`hexiao_duplicates_waiting{hexiao_brand_id="11342"} 1`,
-		`hexiao_fingerprint_conflicts_total{hexiao_brand_id="11342",hexiao_spi="verify"} 1`,
+		`hexiao_fingerprint_conflicts_total{hexiao_action="VERIFY",hexiao_brand_id="11342"} 1`,
 		`hexiao_in_doubt_oldest_age_seconds{hexiao_brand_id="11342",hexiao_provider="alsc"} 0`,
 		`hexiao_in_doubt_oldest_age_seconds{hexiao_brand_id="11342",hexiao_provider="zhimai"} 90`,
 		`hexiao_in_doubt{hexiao_brand_id="11342",hexiao_provider="alsc"} 0`,
@@ -90,7 +90,7 @@ func TestWhatIsRecordedIsScraped(t *testing.T) {
 		`hexiao_legs_total{hexiao_brand_id="11342",hexiao_kind="unknown",hexiao_provider="zhimai"} 0`,
 		`hexiao_rate_limit_rejections_total{hexiao_brand_id="11342",hexiao_limiter="inbound"} 1`,
 		`hexiao_redemptions_total{hexiao_action="VERIFY",hexiao_brand_id="11342",hexiao_outcome="executed",hexiao_sub_code="000"} 1`,
-		`hexiao_replays_total{hexiao_brand_id="11342",hexiao_spi="verify"} 1`,
+		`hexiao_replays_total{hexiao_action="VERIFY",hexiao_brand_id="11342"} 1`,
 		`hexiao_request_duration_seconds_count{hexiao_brand_id="11342",hexiao_code="0",hexiao_spi="verify"} 1`,
 		`hexiao_request_duration_seconds_sum{hexiao_brand_id="11342",hexiao_code="0",hexiao_spi="verify"} 0.12`,
 		`hexiao_resolution_duration_seconds_count{hexiao_brand_id="11342",hexiao_outcome="executed",hexiao_provider="alsc"} 1`,

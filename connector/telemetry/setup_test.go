@@ -250,7 +250,7 @@ func TestMetricsReachTheCollectorWhereAsked(t *testing.T) {
 			c := newCollector(t)
 			tel := setUp(t, tc.config(c.URL))
 			m := newMetrics(t, tel)
-			m.Replay(t.Context(), "verify")
+			m.Replay(t.Context(), "VERIFY")
 			flush(t, tel)
 			if got := slices.Contains(c.metrics, "hexiao.replays"); got != tc.want {
 				t.Errorf("the collector has hexiao.replays: %v, want %v (%v)", got, tc.want, c.metrics)
