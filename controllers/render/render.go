@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+)
+
+// Kinds of a brand's objects, in the order in which they are applied: a Pod finds
+// what it mounts.
+var (
+	ServiceAccountKind = schema.GroupVersionKind{Version: "v1", Kind: "ServiceAccount"}
+	ConfigMapKind      = schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}
+	ClaimKind          = schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolumeClaim"}
+	NetworkPolicyKind  = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}
+	ServiceKind        = schema.GroupVersionKind{Version: "v1", Kind: "Service"}
+	DeploymentKind     = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
+	BudgetKind         = schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}
+	AutoscalerKind     = schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}
+	HTTPRouteKind      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+	IngressKind        = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
+)
+
+// Installation is what is the same for all brands of an installation.
+type Installation struct {
+	// Image of the connector; by digest where it matters.
+	Image string
+	// ImagePullPolicy of the connector; the cluster's default when empty.
+	ImagePullPolicy corev1.PullPolicy
+	// MonitoringNamespaces are labels of the namespaces that may read metrics; all
+	// namespaces of the cluster when empty.
+	MonitoringNamespaces map[string]string
+	// ClientNamespaces are labels of the namespaces that may call the connector,
+	// such as the gateway's; everybody when empty.
+	ClientNamespaces map[string]string
+	// RevisionKey keys the hash on the pod template, so that it tells nothing of
+	// the credentials that went into it.
+	RevisionKey []byte
+}
+
+// Inputs of Render.
+type Inputs struct {
+	// Brand to render. It is not changed.
+	Brand *v1alpha1.BrandConnector
+	// Values found for Needs(Brand); optional ones may be missing.
+	Values []Value
+	// Installation that runs it.
+	Installation Installation
+}
+
+// Child is one object of a brand.
+type Child struct {
+	Kind schema.GroupVersionKind
+	Name string
+	// Apply is the object as it should be, or nil when it must not exist.
+	Apply runtime.ApplyConfiguration
+}
+
+// Output of Render.
+type Output struct {
+	// Children in the order in which they are to be applied.
+	Children []Child
+	// ConfigRevision is a keyed hash of the configuration and its values.
+	ConfigRevision string
+	// TemplateHash is the hash of the pod template.
+	TemplateHash string
+
+	deployment *appsv1ac.DeploymentApplyConfiguration
+}
+
+// InvalidError says that a brand cannot be rendered until its owner changes it.
+type InvalidError struct {
+	// Field of the BrandConnector at fault.
+	Field string
+	// Problem and remedy.
+	Problem string
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Problem }
+
+// Render renders all objects of a brand. Its error is an *InvalidError when the
+// brand is at fault.
+func Render(in Inputs) (*Output, error) {
+	brand := in.Brand.DeepCopy()
+	brand.Default()
+	r := &renderer{brand: brand, values: in.Values, installation: in.Installation}
+
+	config, err := Config(brand)
+	if err != nil {
+		return nil, err
+	}
+	revision := Revision(in.Installation.RevisionKey, config, in.Values)
+	deployment, err := r.deployment(revision)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := sealTemplate(deployment)
+	if err != nil {
+		return nil, err
+	}
+	return &Output{
+		ConfigRevision: revision,
+		TemplateHash:   hash,
+		deployment:     deployment,
+		Children: []Child{
+			r.child(ServiceAccountKind, brand.Name, r.serviceAccount()),
+			r.child(ConfigMapKind, brand.Name, r.configMap(config)),
+			r.child(ClaimKind, LedgerClaimName(brand), optional(r.claim())),
+			r.child(NetworkPolicyKind, brand.Name, r.networkPolicy()),
+			r.child(ServiceKind, brand.Name, r.service()),
+			r.child(DeploymentKind, brand.Name, deployment),
+			r.child(BudgetKind, brand.Name, optional(r.budget())),
+			r.child(AutoscalerKind, brand.Name, optional(r.autoscaler())),
+			r.child(HTTPRouteKind, brand.Name, optional(r.httpRoute())),
+			r.child(IngressKind, brand.Name, optional(r.ingress())),
+		},
+	}, nil
+}
+
+// SetTraceParent puts a trace context on the pod template, for the Pods to continue.
+// It changes the template; whoever calls it sees to it that a template which is
+// otherwise the same keeps the one that it has. An empty text leaves it out.
+func (o *Output) SetTraceParent(traceParent string) {
+	if traceParent != "" {
+		o.deployment.Spec.Template.WithAnnotations(map[string]string{AnnotationTraceParent: traceParent})
+	}
+}
+
+// renderer holds what the functions that render one object share.
+type renderer struct {
+	brand        *v1alpha1.BrandConnector // defaulted
+	values       []Value
+	installation Installation
+}
+
+func (r *renderer) child(kind schema.GroupVersionKind, name string, apply runtime.ApplyConfiguration) Child {
+	return Child{Kind: kind, Name: name, Apply: apply}
+}
+
+// optional keeps a nil pointer from becoming a non-nil interface.
+func optional[T any, P interface {
+	*T
+	runtime.ApplyConfiguration
+}](p P) runtime.ApplyConfiguration {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
+// owner makes the brand the controller of a child, so that the garbage collector
+// deletes it with the brand. No finalizer is needed and none is set.
+func (r *renderer) owner() *metav1ac.OwnerReferenceApplyConfiguration {
+	return metav1ac.OwnerReference().
+		WithAPIVersion(v1alpha1.GroupVersion.String()).
+		WithKind(v1alpha1.KindBrandConnector).
+		WithName(r.brand.Name).
+		WithUID(r.brand.UID).
+		WithController(true)
+}
+
+// replicas is the number of Pods that the operator asks for, or nil when an
+// autoscaler chooses.
+func (r *renderer) replicas() *int32 {
+	switch w := &r.brand.Spec.Workload; {
+	case w.Autoscaling != nil:
+		return nil
+	case w.Replicas != nil:
+		return w.Replicas
+	case r.brand.Spec.Ledger.Embedded != nil:
+		return new(int32(1))
+	default:
+		return new(int32(2))
+	}
+}
+
+func invalidf(field, format string, args ...any) error {
+	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
