@@ -71,7 +71,7 @@ type BrandConnectorSpec struct {
 
 	// providers are the CRMs that hold the members' assets.
 	// +required
-	Providers ProvidersSpec `json:"providers,omitempty,omitzero"`
+	Providers ProvidersSpec `json:"providers,omitempty,omitzero"` //nolint:kubeapilinter // a CEL rule with a better message demands one
 
 	// routes say which asset lives at which provider. The first match wins; a line
 	// that no route matches is refused and nothing is sent.
@@ -105,7 +105,7 @@ type BrandConnectorSpec struct {
 
 	// ledger is where redemptions are recorded before they are sent.
 	// +required
-	Ledger LedgerSpec `json:"ledger,omitempty,omitzero"`
+	Ledger LedgerSpec `json:"ledger,omitempty,omitzero"` //nolint:kubeapilinter // a CEL rule with a better message demands one
 
 	// workload shapes the Pods.
 	// +optional
@@ -340,15 +340,16 @@ type PostgresLedger struct {
 
 // BrandConnectorStatus is what the operator saw.
 type BrandConnectorStatus struct {
-	// observedGeneration is the generation that the conditions speak of; -1 before
-	// the first look.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions of the connector.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// observedGeneration is the generation that the conditions speak of; -1 before
+	// the first look.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// endpoints are the URLs to enter at Keruyun's console.
 	// +optional
 	// +listType=map

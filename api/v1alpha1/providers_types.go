@@ -136,7 +136,7 @@ type ZhimaiConsume struct {
 	// groupID is `groupId`.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	GroupID int64 `json:"groupID,omitempty"`
+	GroupID *int64 `json:"groupID,omitempty"`
 	// appType is `appType`.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
@@ -152,11 +152,11 @@ type ZhimaiConsume struct {
 	// opType is `opType`.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	OpType int64 `json:"opType,omitempty"`
+	OpType *int64 `json:"opType,omitempty"`
 	// operatorID is `operatorId`; by default Keruyun's operatorId when it is a number.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	OperatorID int64 `json:"operatorID,omitempty"`
+	OperatorID *int64 `json:"operatorID,omitempty"`
 	// operatorName is `operatorName`; by default Keruyun's.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128

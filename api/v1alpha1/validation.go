@@ -180,9 +180,9 @@ func (v *validator) consume(p *field.Path, c *ZhimaiConsume) {
 	} {
 		v.optional(p.Child(f.name), f.value, f.most, anyText)
 	}
-	for name, n := range map[string]int64{"groupID": c.GroupID, "opType": c.OpType, "operatorID": c.OperatorID} {
-		if n < 0 {
-			v.invalid(p.Child(name), n, "must not be negative")
+	for name, n := range map[string]*int64{"groupID": c.GroupID, "opType": c.OpType, "operatorID": c.OperatorID} {
+		if n != nil && *n < 0 {
+			v.invalid(p.Child(name), *n, "must not be negative")
 		}
 	}
 }

@@ -62,7 +62,7 @@ type WorkloadSpec struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
-	Tolerations []Toleration `json:"tolerations,omitempty"`
+	Tolerations []Toleration `json:"tolerations,omitempty"` //nolint:kubeapilinter // the shape is the one of a Pod: every field may be left out
 	// priorityClassName of the Pods.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
