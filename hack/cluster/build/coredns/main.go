@@ -17,6 +17,6 @@ import (
 
 func main() {
 	// The order in which a query passes the plugins.
-	dnsserver.Directives = []string{"bind", "errors", "log", "cache", "template", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "log", "cache", "kubernetes", "template"}
 	coremain.Run()
 }
