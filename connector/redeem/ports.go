@@ -47,7 +47,8 @@ type Sending struct {
 
 // LookerUp is a provider that can say what became of a call.
 type LookerUp interface {
-	// LookUp asks the vendor for the leg's fate. It moves no money.
+	// LookUp asks the vendor for the leg's fate, a deduction's or a reversal's (see
+	// Leg.Operation). It moves no money, and it honours ctx's deadline.
 	LookUp(ctx context.Context, leg Leg) Finding
 }
 
@@ -75,7 +76,11 @@ const (
 
 // Repeater is a provider whose deduction may be repeated under the same key.
 type Repeater interface {
-	// Repeat makes the very same call again, same key.
+	// Repeat makes the very same call again, same key; s.Action tells a deduction
+	// from a reversal. Its Refused is a verdict on the key: the vendor looked at it
+	// and says that nothing was, nor will be, done under it. A refusal of this one
+	// call (signature, permission, call limit) and a "duplicate order" say nothing of
+	// the first call: they are Unknown.
 	Repeat(ctx context.Context, s Sending) Outcome
 }
 
@@ -122,6 +127,11 @@ var (
 	// ErrCommitUnclear: a commit's own outcome is not known; re-read by key. Any
 	// other error of Record or Apply promises that nothing was written.
 	ErrCommitUnclear = errors.New("the commit's outcome is not known")
+	// ErrRetired: the key was used, and retention took the redemption away. Record
+	// wraps it for such a key and returns what the tombstone kept (Key, FlowID,
+	// Fingerprint, CreatedAt, ConcludedAt): nothing may be sent. Get and ByFlowID wrap it
+	// beside ErrNotFound.
+	ErrRetired = errors.New("the redemption is retired")
 )
 
 // Ledger is the durable memory of the engine. Each method that writes is one
@@ -165,8 +175,10 @@ type Query struct {
 	BrandID, BizID, TransOrderNo, PaymentNo, TraceID, FlowID string
 	Action                                                   Action
 	// State, when not empty, keeps redemptions with a leg in it.
-	State    State
-	From, To time.Time // of CreatedAt, half open
+	State State
+	// Unanswered keeps redemptions without an answer (an index keeps it cheap).
+	Unanswered bool
+	From, To   time.Time // of CreatedAt, half open
 }
 
 // Leased is a leg that the resolver holds.
