@@ -63,6 +63,41 @@ type ZhimaiSpec struct {
 	// +kubebuilder:validation:items:MaxLength=64
 	RefusedCodes []string `json:"refusedCodes,omitempty"`
 
+	// rateLimitCodes are codes by which Zhimai says that a call came too fast and was
+	// not executed; such a call may be made again.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	RateLimitCodes []string `json:"rateLimitCodes,omitempty"`
+
+	// repeatRefusals says what a refusal of a repeated call tells of the first one.
+	// Nothing: it stays in doubt, for the repeat may be refused because the first
+	// was executed. Final: the first was refused as well.
+	// +optional
+	// +kubebuilder:default=Nothing
+	RepeatRefusals RepeatRefusals `json:"repeatRefusals,omitempty"`
+
+	// changeAmountUnit is the unit of change_recharge_amount and change_gift_amount
+	// in the answers; it is not documented.
+	// +optional
+	// +kubebuilder:default=Yuan
+	ChangeAmountUnit ZhimaiAmountUnit `json:"changeAmountUnit,omitempty"`
+
+	// couponIDs says how couponsCardList is written: Text or Number.
+	// +optional
+	// +kubebuilder:default=Text
+	CouponIDs ZhimaiCouponIDs `json:"couponIDs,omitempty"`
+
+	// emptyFields says whether amount "0.00" and an empty couponsCardList are sent
+	// where there is nothing to take. The document calls both required and asks for
+	// at least one.
+	// +optional
+	// +kubebuilder:default=Omit
+	EmptyFields ZhimaiEmptyFields `json:"emptyFields,omitempty"`
+
 	// paymentToken says where Keruyun's paymentToken goes. None: nowhere.
 	// PayPassword: into payPassword.
 	// +optional
@@ -94,6 +129,46 @@ const (
 	ZhimaiInDoubtManual          ZhimaiInDoubt = "Manual"
 	ZhimaiInDoubtReplaySameBizID ZhimaiInDoubt = "ReplaySameBizID"
 	ZhimaiInDoubtQueryBills      ZhimaiInDoubt = "QueryBills"
+)
+
+// RepeatRefusals says what a refusal of a repeated call tells of the first one.
+// +kubebuilder:validation:Enum=Nothing;Final
+type RepeatRefusals string
+
+// Values of RepeatRefusals.
+const (
+	RepeatRefusalsNothing RepeatRefusals = "Nothing"
+	RepeatRefusalsFinal   RepeatRefusals = "Final"
+)
+
+// ZhimaiAmountUnit is a unit of money.
+// +kubebuilder:validation:Enum=Yuan;Fen
+type ZhimaiAmountUnit string
+
+// Values of ZhimaiAmountUnit.
+const (
+	ZhimaiAmountUnitYuan ZhimaiAmountUnit = "Yuan"
+	ZhimaiAmountUnitFen  ZhimaiAmountUnit = "Fen"
+)
+
+// ZhimaiCouponIDs is a JSON type.
+// +kubebuilder:validation:Enum=Text;Number
+type ZhimaiCouponIDs string
+
+// Values of ZhimaiCouponIDs.
+const (
+	ZhimaiCouponIDsText   ZhimaiCouponIDs = "Text"
+	ZhimaiCouponIDsNumber ZhimaiCouponIDs = "Number"
+)
+
+// ZhimaiEmptyFields says what happens to fields with nothing in them.
+// +kubebuilder:validation:Enum=Omit;Send
+type ZhimaiEmptyFields string
+
+// Values of ZhimaiEmptyFields.
+const (
+	ZhimaiEmptyFieldsOmit ZhimaiEmptyFields = "Omit"
+	ZhimaiEmptyFieldsSend ZhimaiEmptyFields = "Send"
 )
 
 // ZhimaiSignatureKeys is a spelling.
@@ -206,7 +281,24 @@ type AlscSpec struct {
 	// +kubebuilder:default=Query
 	InDoubt AlscInDoubt `json:"inDoubt,omitempty"`
 
-	// brandID is ALSC's own id of the brand; by default the brand is named by
+	// repeatRefusals says what a refusal of a repeated call tells of the first one.
+	// Nothing: it stays in doubt, for the repeat may be refused because the first
+	// was executed. Final: the first was refused as well.
+	// +optional
+	// +kubebuilder:default=Nothing
+	RepeatRefusals RepeatRefusals `json:"repeatRefusals,omitempty"`
+
+	// notFoundCodes are result_codes and sub_codes by which a look-up says that there
+	// is no such flow. Without them only a success without a flow says so.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	NotFoundCodes []string `json:"notFoundCodes,omitempty"`
+
+	// brandID is ALSC's own id of the brand; points and coupons need it. By default the brand is named by
 	// Keruyun's kryBrandId as out_brand_id.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -227,7 +319,7 @@ type AlscSpec struct {
 	OperatorID string `json:"operatorID,omitempty"`
 
 	// account says what identifies the stored-value account. Customer: thirdMemberId
-	// as customer_id. Card: the line's assetId as card_id.
+	// as customer_id. Card: the line's assetId as card_id. CustomerAndCard: both.
 	// +optional
 	// +kubebuilder:default=Customer
 	Account AlscAccount `json:"account,omitempty"`
@@ -275,13 +367,14 @@ const (
 )
 
 // AlscAccount is what identifies an account.
-// +kubebuilder:validation:Enum=Customer;Card
+// +kubebuilder:validation:Enum=Customer;Card;CustomerAndCard
 type AlscAccount string
 
 // Values of AlscAccount.
 const (
 	AlscAccountCustomer AlscAccount = "Customer"
 	AlscAccountCard     AlscAccount = "Card"
+	AlscAccountBoth     AlscAccount = "CustomerAndCard"
 )
 
 // ProviderLimits protect a provider and the tills that wait for it.

@@ -163,6 +163,11 @@ func (v *validator) zhimai(p *field.Path, z *ZhimaiSpec) {
 	v.enum(p.Child("paymentToken"), string(z.PaymentToken), "None", "PayPassword")
 	v.enum(p.Child("couponCodes"), string(z.CouponCodes), "CouponID", "ScanCode")
 	v.set(p.Child("refusedCodes"), z.RefusedCodes, 64)
+	v.set(p.Child("rateLimitCodes"), z.RateLimitCodes, 64)
+	v.enum(p.Child("repeatRefusals"), string(z.RepeatRefusals), "Nothing", "Final")
+	v.enum(p.Child("changeAmountUnit"), string(z.ChangeAmountUnit), "Yuan", "Fen")
+	v.enum(p.Child("couponIDs"), string(z.CouponIDs), "Text", "Number")
+	v.enum(p.Child("emptyFields"), string(z.EmptyFields), "Omit", "Send")
 	v.limits(p.Child("limits"), &z.Limits)
 	if z.Consume != nil {
 		v.consume(p.Child("consume"), z.Consume)
@@ -195,7 +200,9 @@ func (v *validator) alsc(p *field.Path, a *AlscSpec) {
 	v.optional(p.Child("brandID"), a.BrandID, 64, anyText)
 	v.text(p.Child("bizChannel"), a.BizChannel, 32, anyText)
 	v.optional(p.Child("operatorID"), a.OperatorID, 64, anyText)
-	v.enum(p.Child("account"), string(a.Account), "Customer", "Card")
+	v.enum(p.Child("account"), string(a.Account), "Customer", "Card", "CustomerAndCard")
+	v.enum(p.Child("repeatRefusals"), string(a.RepeatRefusals), "Nothing", "Final")
+	v.set(p.Child("notFoundCodes"), a.NotFoundCodes, 64)
 	v.optional(p.Child("remark"), a.Remark, 256, anyText)
 	if len(a.ExtInfo) > 32 {
 		v.errs = append(v.errs, field.TooMany(p.Child("extInfo"), len(a.ExtInfo), 32))

@@ -31,6 +31,11 @@ func (in *AlscShop) DeepCopy() *AlscShop {
 func (in *AlscSpec) DeepCopyInto(out *AlscSpec) {
 	*out = *in
 	out.CredentialsSecretRef = in.CredentialsSecretRef
+	if in.NotFoundCodes != nil {
+		in, out := &in.NotFoundCodes, &out.NotFoundCodes
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.ExtInfo != nil {
 		in, out := &in.ExtInfo, &out.ExtInfo
 		*out = make(map[string]string, len(*in))
@@ -662,6 +667,11 @@ func (in *ZhimaiSpec) DeepCopyInto(out *ZhimaiSpec) {
 	out.CredentialsSecretRef = in.CredentialsSecretRef
 	if in.RefusedCodes != nil {
 		in, out := &in.RefusedCodes, &out.RefusedCodes
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
+	if in.RateLimitCodes != nil {
+		in, out := &in.RateLimitCodes, &out.RateLimitCodes
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
