@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alsc
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
+
+// The methods that are called.
+const (
+	Dedut      = "alibaba.alsc.crm.recharge.dedut.update"           // spend stored value
+	Undedut    = "alibaba.alsc.crm.recharge.undedut.update"         // give it back
+	FlowDetail = "alibaba.alsc.crm.recharge.account.flowdetail.get" // what became of it
+	Verify     = "alibaba.alsc.crm.open.assert.verify"              // spend points and coupons
+	Refund     = "alibaba.alsc.crm.open.assert.refund"              // give them back
+)
+
+// call is what the ledger keeps of a leg so that it can be sent, repeated and
+// reversed: nothing secret, nothing personal. What the configuration decided is
+// frozen in it, so that a repeat after a change of configuration is the same call.
+type call struct {
+	Reverses   string        `json:"reverses,omitempty"` // reversals: outer_order_id of what they undo
+	CustomerID string        `json:"customerId,omitempty"`
+	CardID     string        `json:"cardId,omitempty"`
+	BrandID    string        `json:"brandId,omitempty"`
+	OutBrandID string        `json:"outBrandId,omitempty"`
+	ShopID     string        `json:"shopId,omitempty"`
+	OutShopID  string        `json:"outShopId,omitempty"`
+	BizChannel string        `json:"bizChannel,omitempty"`
+	OperatorID string        `json:"operatorId"`
+	BizDate    string        `json:"bizDate,omitempty"` // GMT+8
+	Remark     string        `json:"remark,omitempty"`
+	ExtInfo    string        `json:"extInfo,omitempty"`
+	Lines      []answer.Line `json:"lines"`
+}
+
+func (c call) totals() (value redeem.Fen, points int64, vouchers []string) {
+	for _, l := range c.Lines {
+		switch l.Asset {
+		case redeem.StoredValue:
+			value += l.Amount
+		case redeem.Points:
+			points += l.Count
+		case redeem.Coupon:
+			vouchers = append(vouchers, l.ID)
+		}
+	}
+	return value, points, vouchers
+}
+
+// Plan makes a leg of each stored-value line, and one of all points and coupons.
+func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan, error) {
+	base, err := c.base(req)
+	if err != nil {
+		return nil, err
+	}
+	var legs []redeem.LegPlan
+	var others []redeem.Line
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if err := checkLine(l, seen); err != nil {
+			return nil, err
+		}
+		if l.Asset != redeem.StoredValue {
+			others = append(others, l)
+			continue
+		}
+		leg, err := c.planValue(req, base, l)
+		if err != nil {
+			return nil, err
+		}
+		legs = append(legs, leg)
+	}
+	if len(others) > 0 {
+		leg, err := c.planOthers(req, base, others)
+		if err != nil {
+			return nil, err
+		}
+		legs = append(legs, leg)
+	}
+	return legs, nil
+}
+
+// base is what the calls of a request have in common.
+func (c *Client) base(req redeem.Request) (call, error) {
+	k := call{BrandID: c.cfg.BrandID, BizChannel: c.cfg.BizChannel, OperatorID: req.OperatorID, Remark: c.cfg.Remark, ExtInfo: c.cfg.ExtInfo}
+	if k.OperatorID == "" {
+		k.OperatorID = c.cfg.OperatorID
+	}
+	if k.OperatorID == "" {
+		return k, missing("operatorId", "缺少操作员编号，请登录收银员账号后重试。", "the CRM needs operator_id: send operatorId or configure providers.alsc.operatorID")
+	}
+	if k.BrandID == "" {
+		k.OutBrandID = c.cfg.OutBrandID
+		if k.OutBrandID == "" {
+			k.OutBrandID = req.BrandID
+		}
+	}
+	shop, mapped := c.cfg.Shops[req.ShopID]
+	k.ShopID, k.OutShopID = shop.ID, shop.OutID
+	if !mapped || shop == (Shop{}) {
+		k.OutShopID = req.ShopID
+	}
+	if k.ShopID == "" && k.OutShopID == "" {
+		return k, missing("kryShopId", "缺少门店编号，请联系技术支持。", "the CRM needs a shop: send kryShopId")
+	}
+	if !req.ReceivedAt.IsZero() {
+		k.BizDate = topTime(req.ReceivedAt)
+	}
+	return k, nil
+}
+
+func missing(field, cashier, detail string) error {
+	return &redeem.Rejection{SubCode: answer.SubMissing, Field: field, Cashier: cashier, Detail: "alsc: " + detail}
+}
+
+func checkLine(l redeem.Line, seen map[string]bool) error {
+	at := func(field string) string { return fmt.Sprintf("memberAssetsVerificationList[%d].%s", l.No, field) }
+	switch l.Asset {
+	case redeem.StoredValue:
+		if l.Amount <= 0 || l.Amount > redeem.MaxFen {
+			return answer.BadAmount(at("verifyAmount"))
+		}
+	case redeem.Points:
+		if l.Count <= 0 || l.Count > answer.MaxPoints {
+			return answer.BadCount(at("verifyCnt"))
+		}
+	case redeem.Coupon:
+		if l.AssetID == "" {
+			return answer.BadCoupon(at("assetId"))
+		}
+		if seen[l.AssetID] {
+			return answer.TwiceCoupon(at("assetId"))
+		}
+		if l.Count < 0 || l.Count > 1 { // one id is one voucher; 0: the till left it out
+			return answer.BadCount(at("verifyCnt"))
+		}
+		seen[l.AssetID] = true
+	default:
+		return answer.BadAsset(at("assetMappingId"), l.Asset)
+	}
+	return nil
+}
+
+func (c *Client) planValue(req redeem.Request, k call, l redeem.Line) (redeem.LegPlan, error) {
+	if c.cfg.Account != ByCard {
+		if k.CustomerID = req.MemberID; k.CustomerID == "" {
+			return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试。", "the CRM needs customer_id: send thirdMemberId")
+		}
+	}
+	if c.cfg.Account != ByCustomer {
+		if k.CardID = l.AssetID; k.CardID == "" {
+			return redeem.LegPlan{}, missing(fmt.Sprintf("memberAssetsVerificationList[%d].assetId", l.No), "缺少卡号，请重新选择储值卡。", "the CRM needs card_id: send assetId")
+		}
+	}
+	k.Lines = answer.Keep([]redeem.Line{l})
+	return leg(Dedut, k)
+}
+
+func (c *Client) planOthers(req redeem.Request, k call, lines []redeem.Line) (redeem.LegPlan, error) {
+	if k.CustomerID = req.MemberID; k.CustomerID == "" {
+		return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试。", "the CRM needs customer_id: send thirdMemberId")
+	}
+	if k.BrandID == "" || k.ShopID == "" {
+		return redeem.LegPlan{}, &redeem.Rejection{
+			SubCode: answer.SubMalformed, Field: "kryShopId", Cashier: answer.TillConfig,
+			Detail: "alsc: points and coupons need the CRM's own brand and shop ids: configure providers.alsc.brandID and the shop's alsc.shopID",
+		}
+	}
+	k.BizChannel, k.BizDate, k.ExtInfo, k.Remark = "", "", "", "" // not fields of this call
+	k.Lines = answer.Keep(lines)
+	return leg(Verify, k)
+}
+
+func leg(operation string, k call) (redeem.LegPlan, error) {
+	raw, err := json.Marshal(k)
+	if err != nil {
+		return redeem.LegPlan{}, fmt.Errorf("plan %s: %w", operation, err)
+	}
+	p := redeem.LegPlan{Operation: operation, Reversible: operation == Dedut || operation == Verify, Call: raw, MemberRef: k.CustomerID}
+	if p.MemberRef == "" {
+		p.MemberRef = k.CardID
+	}
+	p.Amount, p.Points, p.Coupons = k.totals()
+	for _, l := range k.Lines {
+		p.Lines = append(p.Lines, l.No)
+	}
+	return p, nil
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alsc
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
+
+// PlanReversal plans what undoes lines of the executed leg. Stored value may be given
+// back in parts. Of points and coupons, single coupons of a leg without points may
+// be; the refund call has no field for points, so they come back with all or not at
+// all.
+func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []redeem.Line) (redeem.LegPlan, error) {
+	var k call
+	if err := json.Unmarshal(original.Call, &k); err != nil {
+		return redeem.LegPlan{}, fmt.Errorf("plan reversal: read the call of leg %d: %w", original.No, err)
+	}
+	did := k.Lines
+	k.Reverses, k.BizDate, k.ExtInfo = original.Key, "", ""
+	if req.OperatorID != "" {
+		k.OperatorID = req.OperatorID
+	}
+	k.Lines = answer.Keep(lines)
+	switch original.Operation {
+	case Dedut:
+		if err := partOfValue(did, lines); err != nil {
+			return redeem.LegPlan{}, err
+		}
+		return leg(Undedut, k)
+	case Verify:
+		if err := partOfAssets(done(did, original.Outcome), lines); err != nil {
+			return redeem.LegPlan{}, err
+		}
+		return leg(Refund, k)
+	}
+	return redeem.LegPlan{}, notReversible("", "该笔核销不支持反核销，请联系技术支持。", "a leg of "+original.Operation+" cannot be reversed")
+}
+
+func notReversible(field, cashier, detail string) error {
+	return &redeem.Rejection{SubCode: answer.SubNotReversible, Field: field, Cashier: cashier, Detail: "alsc: " + detail}
+}
+
+// partOfValue demands that no more is given back than the leg took. What earlier
+// reversals gave back, the ledger knows.
+func partOfValue(did []answer.Line, lines []redeem.Line) error {
+	var took, back redeem.Fen
+	for _, l := range did {
+		took += l.Amount
+	}
+	for _, l := range lines {
+		if l.Asset != redeem.StoredValue || l.Amount <= 0 || l.Amount > redeem.MaxFen {
+			return answer.BadAmount(fmt.Sprintf("assetsReverseVerificationList[%d].reverseVerifyAmount", l.No))
+		}
+		back += l.Amount
+	}
+	if back == 0 || back > took {
+		return notReversible("assetsReverseVerificationList", "反核销金额超过原核销金额，请检查后重试。",
+			fmt.Sprintf("%d fen were taken, %d cannot be given back", took, back))
+	}
+	return nil
+}
+
+// done leaves out the lines that the vendor refused within an executed leg.
+func done(did []answer.Line, o redeem.Outcome) []answer.Line {
+	return slices.DeleteFunc(slices.Clone(did), func(l answer.Line) bool {
+		return slices.ContainsFunc(o.Lines, func(lo redeem.LineOutcome) bool { return lo.Line == l.No && lo.Kind != redeem.Executed })
+	})
+}
+
+func partOfAssets(did []answer.Line, lines []redeem.Line) error {
+	points, pointsBack := int64(0), int64(0)
+	vouchers := map[string]bool{}
+	for _, l := range did {
+		if l.Asset == redeem.Points {
+			points += l.Count
+		} else {
+			vouchers[l.ID] = true
+		}
+	}
+	all := len(vouchers)
+	for _, l := range lines {
+		if l.Asset == redeem.Points {
+			pointsBack += l.Count
+			continue
+		}
+		if !vouchers[l.AssetID] {
+			return notReversible(fmt.Sprintf("assetsReverseVerificationList[%d].assetId", l.No), "该优惠券不在原核销内，请检查后重试。", "the coupon was not part of the redemption")
+		}
+		delete(vouchers, l.AssetID)
+	}
+	whole := pointsBack == points && len(vouchers) == 0
+	if len(lines) == 0 || (points > 0 && !whole) || pointsBack > points {
+		return notReversible("assetsReverseVerificationList", "含积分的核销只支持整笔反核销，请按原核销内容全部退回。",
+			fmt.Sprintf("a leg with points is given back as a whole: %d points and %d coupons", points, all))
+	}
+	return nil
+}

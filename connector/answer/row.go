@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package answer
+
+import (
+	"errors"
+
+	"github.com/hexiao-dev/hexiao/connector/oneshot"
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
+
+// Row is one line of a classification table.
+type Row struct {
+	Name   string       // short and unique in its table
+	Answer string       // what came back, English, for the documentation
+	Kind   redeem.Kind  // what is known
+	Class  redeem.Class // the same finer, for metrics and logs
+	Till   string       // Chinese, says the next step; %s is the vendor's own text
+	Next   string       // what happens next, English, for the documentation
+}
+
+// What the till hears. Each says whether money moved and what to do.
+const (
+	TillExecuted = "核销成功"
+	TillRefused  = "会员系统未受理，未扣款：%s请核对后重试或更换支付方式。"
+	TillNotSent  = "未能连接会员系统，未扣款，请稍后重试。"
+	TillBusy     = "会员系统繁忙，未扣款，请稍后重试。"
+	TillConfig   = "会员系统对接配置有误，未扣款，请联系技术支持。"
+	TillUnknown  = "核销结果确认中，请勿重复收款，请稍后查询核销结果。"
+)
+
+// What happens next.
+const (
+	NextNothing = "nothing: final"
+	NextRepeat  = "may be sent again: in the time budget, or when the till repeats the bizId"
+	NextResolve = "never sent again by itself; the resolver finds out, or a person"
+)
+
+// Outcome of the row. message is the vendor's own text, already quoted; detail is
+// English.
+func (r Row) Outcome(httpStatus int, code, message, detail string) redeem.Outcome {
+	if detail == "" {
+		detail = r.Answer
+	}
+	return redeem.Outcome{
+		Kind: r.Kind, Class: r.Class, Code: Code(code), Detail: detail,
+		Cashier: fill(r.Till, message), HTTPStatus: httpStatus,
+	}
+}
+
+// The rows of exchanges that brought no answer.
+var (
+	rowNotSent = Row{
+		Name: "not-sent", Answer: "No connection, no secure connection, the lease was over, or the deadline passed before the first byte: no byte of the request was written",
+		Kind: redeem.NotSent, Class: "<cause>", Till: TillNotSent, Next: NextRepeat,
+	}
+	rowLost = Row{
+		Name: "lost", Answer: "The request (or part of it) was written, and no whole answer came: timeout, reset, close, cut or oversized body, not HTTP",
+		Kind: redeem.Unknown, Class: "<cause>", Till: TillUnknown, Next: NextResolve,
+	}
+)
+
+// TransportRows are part of every vendor's table.
+func TransportRows() []Row { return []Row{rowNotSent, rowLost} }
+
+// Transport classifies a failed exchange. What is not proven to be unsent is unknown.
+func Transport(err error) redeem.Outcome {
+	var e *oneshot.Error
+	if !errors.As(err, &e) {
+		o := rowLost.Outcome(0, "", "", "the exchange failed in an unforeseen way")
+		o.Class = "unforeseen"
+		return o
+	}
+	row := rowLost
+	detail := "sent, no whole answer: " + string(e.Cause)
+	if !e.Sent {
+		row, detail = rowNotSent, "nothing sent: "+string(e.Cause)
+		if e.Cause == oneshot.CauseDial || e.Cause == oneshot.CauseTLS {
+			detail += ": " + e.Err.Error() // names the address; holds nothing of the request
+		}
+	}
+	o := row.Outcome(e.Status, "", "", detail)
+	o.Class = redeem.Class(e.Cause)
+	if e.Cause == "" {
+		o.Class = "unforeseen"
+	}
+	return o
+}

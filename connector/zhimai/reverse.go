@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package zhimai
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
+
+// PlanReversal plans the reversal of a whole consume by the bizId that its answer
+// gave. What a reversal of a part would look like is not documented, so it is
+// rejected, and so is every reversal while the brand has not named the action.
+func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []redeem.Line) (redeem.LegPlan, error) {
+	if c.cfg.ReversalAction == "" {
+		return redeem.LegPlan{}, &redeem.Rejection{
+			SubCode: answer.SubNotReversible, Cashier: "该会员系统暂不支持自动反核销，请联系技术支持人工处理。",
+			Detail: "zhimai: no reversalAction is configured",
+		}
+	}
+	var k call
+	if err := json.Unmarshal(original.Call, &k); err != nil {
+		return redeem.LegPlan{}, fmt.Errorf("plan reversal: read the call of leg %d: %w", original.No, err)
+	}
+	if err := wholeLeg(k.Lines, lines); err != nil {
+		return redeem.LegPlan{}, err
+	}
+	k.Reverses = original.Outcome.FlowID
+	if k.Reverses == "" {
+		k.Reverses = original.Key
+	}
+	k.OperatorID = c.cfg.Options.OperatorID
+	if k.OperatorID == nil {
+		k.OperatorID = number(req.OperatorID)
+	}
+	k.Lines = answer.Keep(lines)
+	plans, err := c.leg(c.cfg.ReversalAction, k, false)
+	if err != nil {
+		return redeem.LegPlan{}, err
+	}
+	return plans[0], nil
+}
+
+// wholeLeg demands that lines undo all that the leg did.
+func wholeLeg(did []answer.Line, lines []redeem.Line) error {
+	part := &redeem.Rejection{
+		SubCode: answer.SubNotReversible, Field: "assetsReverseVerificationList", Cashier: "该会员系统只支持整笔反核销，请按原核销内容全部退回。",
+		Detail: "zhimai: a consume can only be reversed as a whole",
+	}
+	if len(did) != len(lines) {
+		return part
+	}
+	for _, d := range did {
+		found := false
+		for _, l := range lines {
+			same := l.Asset == d.Asset && l.AssetID == d.ID
+			switch d.Asset {
+			case redeem.StoredValue:
+				found = found || same && l.Amount == d.Amount
+			case redeem.Points:
+				found = found || same && l.Count == d.Count
+			default:
+				found = found || same
+			}
+		}
+		if !found {
+			return part
+		}
+	}
+	return nil
+}
+
+// Reverse makes the reversal's call once.
+func (c *Client) Reverse(ctx context.Context, s redeem.Sending) redeem.Outcome {
+	return c.attempt(ctx, s, false)
+}
