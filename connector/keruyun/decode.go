@@ -86,10 +86,10 @@ func DecodeReverse(body []byte, brandID string) (redeem.Request, *redeem.Rejecti
 
 // DecodeResultQuery reads the body of 查询核销结果 (verification result query). It has
 // no bizId: a redemption is found by order number, payment number and action.
-func DecodeResultQuery(body []byte, brandID string) (redeem.Query, *redeem.Rejection) {
+func DecodeResultQuery(body []byte, brandID string) (redeem.Lookup, *redeem.Rejection) {
 	d := decodeBody(body)
 	d.brand(brandID)
-	q := redeem.Query{
+	q := redeem.Lookup{
 		BrandID:      brandID,
 		TransOrderNo: d.id("kryTransOrderNo"),
 		PaymentNo:    d.id("kryPaymentNo"),

@@ -215,21 +215,21 @@ func TestDecodeReverse(t *testing.T) {
 func TestDecodeResultQuery(t *testing.T) {
 	tests := map[string]struct {
 		body  string
-		want  redeem.Query
+		want  redeem.Lookup
 		field string
 	}{
 		"by both numbers": {
 			`{"kryBrandId":"1","kryTransOrderNo":"t1","kryPaymentNo":"p1","action":"VERIFY","kryShopId":"s"}`,
-			redeem.Query{BrandID: "1", TransOrderNo: "t1", PaymentNo: "p1", Action: redeem.Verify}, "",
+			redeem.Lookup{BrandID: "1", TransOrderNo: "t1", PaymentNo: "p1", Action: redeem.Verify}, "",
 		},
 		"of a reversal": {
 			`{"kryPaymentNo":"p1","action":"REVERSE_VERIFY"}`,
-			redeem.Query{BrandID: "1", PaymentNo: "p1", Action: redeem.ReverseVerify}, "",
+			redeem.Lookup{BrandID: "1", PaymentNo: "p1", Action: redeem.ReverseVerify}, "",
 		},
-		"without numbers":           {`{"action":"VERIFY"}`, redeem.Query{BrandID: "1", Action: redeem.Verify}, "kryPaymentNo"},
-		"without an action":         {`{"kryPaymentNo":"p1"}`, redeem.Query{BrandID: "1", PaymentNo: "p1"}, "action"},
-		"with an action unheard of": {`{"kryPaymentNo":"p1","action":"PAY"}`, redeem.Query{BrandID: "1", PaymentNo: "p1", Action: "PAY"}, "action"},
-		"of another brand":          {`{"kryBrandId":"2","kryPaymentNo":"p1","action":"VERIFY"}`, redeem.Query{BrandID: "1"}, "kryBrandId"},
+		"without numbers":           {`{"action":"VERIFY"}`, redeem.Lookup{BrandID: "1", Action: redeem.Verify}, "kryPaymentNo"},
+		"without an action":         {`{"kryPaymentNo":"p1"}`, redeem.Lookup{BrandID: "1", PaymentNo: "p1"}, "action"},
+		"with an action unheard of": {`{"kryPaymentNo":"p1","action":"PAY"}`, redeem.Lookup{BrandID: "1", PaymentNo: "p1", Action: "PAY"}, "action"},
+		"of another brand":          {`{"kryBrandId":"2","kryPaymentNo":"p1","action":"VERIFY"}`, redeem.Lookup{BrandID: "1"}, "kryBrandId"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
