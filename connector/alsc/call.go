@@ -92,7 +92,7 @@ func (c *Client) base(req redeem.Request) (call, error) {
 		k.OperatorID = c.cfg.OperatorID
 	}
 	if k.OperatorID == "" {
-		return k, missing("operatorId", "缺少操作员编号，请登录收银员账号后重试。", "the CRM needs operator_id: send operatorId or configure providers.alsc.operatorID")
+		return k, missing("operatorId", "缺少操作员编号，请登录收银员账号后重试", "the CRM needs operator_id: send operatorId or configure providers.alsc.operatorID")
 	}
 	if k.BrandID == "" {
 		k.OutBrandID = c.cfg.OutBrandID
@@ -106,7 +106,7 @@ func (c *Client) base(req redeem.Request) (call, error) {
 		k.OutShopID = req.ShopID
 	}
 	if k.ShopID == "" && k.OutShopID == "" {
-		return k, missing("kryShopId", "缺少门店编号，请联系技术支持。", "the CRM needs a shop: send kryShopId")
+		return k, missing("kryShopId", "缺少门店编号，请联系门店管理员", "the CRM needs a shop: send kryShopId")
 	}
 	if !req.ReceivedAt.IsZero() {
 		k.BizDate = topTime(req.ReceivedAt)
@@ -115,7 +115,7 @@ func (c *Client) base(req redeem.Request) (call, error) {
 }
 
 func missing(field, cashier, detail string) error {
-	return &redeem.Rejection{SubCode: answer.SubMissing, Field: field, Cashier: cashier, Detail: "alsc: " + detail}
+	return answer.Missing(field, cashier, "alsc: "+detail)
 }
 
 func checkLine(l redeem.Line, seen map[string]bool) error {
@@ -126,7 +126,7 @@ func checkLine(l redeem.Line, seen map[string]bool) error {
 			return answer.BadAmount(at("verifyAmount"))
 		}
 	case redeem.Points:
-		if l.Count <= 0 || l.Count > answer.MaxPoints {
+		if l.Count <= 0 || l.Count > redeem.MaxCount {
 			return answer.BadCount(at("verifyCnt"))
 		}
 	case redeem.Coupon:
@@ -149,12 +149,12 @@ func checkLine(l redeem.Line, seen map[string]bool) error {
 func (c *Client) planValue(req redeem.Request, k call, l redeem.Line) (redeem.LegPlan, error) {
 	if c.cfg.Account != ByCard {
 		if k.CustomerID = req.MemberID; k.CustomerID == "" {
-			return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试。", "the CRM needs customer_id: send thirdMemberId")
+			return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试", "the CRM needs customer_id: send thirdMemberId")
 		}
 	}
 	if c.cfg.Account != ByCustomer {
 		if k.CardID = l.AssetID; k.CardID == "" {
-			return redeem.LegPlan{}, missing(fmt.Sprintf("memberAssetsVerificationList[%d].assetId", l.No), "缺少卡号，请重新选择储值卡。", "the CRM needs card_id: send assetId")
+			return redeem.LegPlan{}, missing(fmt.Sprintf("memberAssetsVerificationList[%d].assetId", l.No), "缺少卡号，请重新选择储值卡", "the CRM needs card_id: send assetId")
 		}
 	}
 	k.Lines = answer.Keep([]redeem.Line{l})
@@ -163,13 +163,11 @@ func (c *Client) planValue(req redeem.Request, k call, l redeem.Line) (redeem.Le
 
 func (c *Client) planOthers(req redeem.Request, k call, lines []redeem.Line) (redeem.LegPlan, error) {
 	if k.CustomerID = req.MemberID; k.CustomerID == "" {
-		return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试。", "the CRM needs customer_id: send thirdMemberId")
+		return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试", "the CRM needs customer_id: send thirdMemberId")
 	}
 	if k.BrandID == "" || k.ShopID == "" {
-		return redeem.LegPlan{}, &redeem.Rejection{
-			SubCode: answer.SubMalformed, Field: "kryShopId", Cashier: answer.TillConfig,
-			Detail: "alsc: points and coupons need the CRM's own brand and shop ids: configure providers.alsc.brandID and the shop's alsc.shopID",
-		}
+		return redeem.LegPlan{}, missing("kryShopId", answer.TillConfig,
+			"points and coupons need the CRM's own brand and shop ids: configure providers.alsc.brandID and the shop's alsc.shopID")
 	}
 	k.BizChannel, k.BizDate, k.ExtInfo, k.Remark = "", "", "", "" // not fields of this call
 	k.Lines = answer.Keep(lines)

@@ -13,8 +13,8 @@ import (
 
 // PlanReversal plans what undoes lines of the executed leg. Stored value may be given
 // back in parts. Of points and coupons, single coupons of a leg without points may
-// be; the refund call has no field for points, so they come back with all or not at
-// all.
+// be; the refund call has no field for points, so they come back with all or by a
+// person.
 func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []redeem.Line) (redeem.LegPlan, error) {
 	var k call
 	if err := json.Unmarshal(original.Call, &k); err != nil {
@@ -38,11 +38,7 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 		}
 		return leg(Refund, k)
 	}
-	return redeem.LegPlan{}, notReversible("", "该笔核销不支持反核销，请联系技术支持。", "a leg of "+original.Operation+" cannot be reversed")
-}
-
-func notReversible(field, cashier, detail string) error {
-	return &redeem.Rejection{SubCode: answer.SubNotReversible, Field: field, Cashier: cashier, Detail: "alsc: " + detail}
+	return redeem.LegPlan{}, answer.ByHand("alsc: a leg of " + original.Operation + " cannot be reversed")
 }
 
 // partOfValue demands that no more is given back than the leg took. What earlier
@@ -59,8 +55,10 @@ func partOfValue(did []answer.Line, lines []redeem.Line) error {
 		back += l.Amount
 	}
 	if back == 0 || back > took {
-		return notReversible("assetsReverseVerificationList", "反核销金额超过原核销金额，请检查后重试。",
-			fmt.Sprintf("%d fen were taken, %d cannot be given back", took, back))
+		return &redeem.Rejection{
+			SubCode: redeem.SubOverReversed, Field: "assetsReverseVerificationList", Cashier: "反核销超过原核销的数额，请核对后重新发起",
+			Detail: fmt.Sprintf("alsc: %d fen were taken, %d cannot be given back", took, back),
+		}
 	}
 	return nil
 }
@@ -89,14 +87,16 @@ func partOfAssets(did []answer.Line, lines []redeem.Line) error {
 			continue
 		}
 		if !vouchers[l.AssetID] {
-			return notReversible(fmt.Sprintf("assetsReverseVerificationList[%d].assetId", l.No), "该优惠券不在原核销内，请检查后重试。", "the coupon was not part of the redemption")
+			return &redeem.Rejection{
+				SubCode: redeem.SubNotRedeemed, Field: fmt.Sprintf("assetsReverseVerificationList[%d].assetId", l.No),
+				Cashier: "原单未核销该资产，无需反核销", Detail: "alsc: the coupon was not part of the redemption",
+			}
 		}
 		delete(vouchers, l.AssetID)
 	}
 	whole := pointsBack == points && len(vouchers) == 0
 	if len(lines) == 0 || (points > 0 && !whole) || pointsBack > points {
-		return notReversible("assetsReverseVerificationList", "含积分的核销只支持整笔反核销，请按原核销内容全部退回。",
-			fmt.Sprintf("a leg with points is given back as a whole: %d points and %d coupons", points, all))
+		return answer.ByHand(fmt.Sprintf("alsc: a leg with points is given back as a whole: %d points and %d coupons", points, all))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@
 package answer
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
@@ -72,13 +71,10 @@ func Code(code string) string {
 
 // fill puts the vendor's text into a till text that has a place for it.
 func fill(till, message string) string {
-	if !strings.Contains(till, "%s") {
-		return till
+	if message = strings.TrimRight(message, "。.！! "); message != "" {
+		message = "（" + message + "）"
 	}
-	if message != "" && !strings.ContainsRune("。！？.!?…", []rune(message)[len([]rune(message))-1]) {
-		message += "。"
-	}
-	return fmt.Sprintf(till, message)
+	return strings.ReplaceAll(till, "%s", message)
 }
 
 // Hidden are the texts of a request that no quoted answer may give back.

@@ -15,18 +15,18 @@ type Row struct {
 	Answer string       // what came back, English, for the documentation
 	Kind   redeem.Kind  // what is known
 	Class  redeem.Class // the same finer, for metrics and logs
-	Till   string       // Chinese, says the next step; %s is the vendor's own text
+	Till   string       // Chinese, says the next step; %s is where the vendor's own text goes, in brackets
 	Next   string       // what happens next, English, for the documentation
 }
 
 // What the till hears. Each says whether money moved and what to do.
 const (
 	TillExecuted = "核销成功"
-	TillRefused  = "会员系统未受理，未扣款：%s请核对后重试或更换支付方式。"
-	TillNotSent  = "未能连接会员系统，未扣款，请稍后重试。"
-	TillBusy     = "会员系统繁忙，未扣款，请稍后重试。"
-	TillConfig   = "会员系统对接配置有误，未扣款，请联系技术支持。"
-	TillUnknown  = "核销结果确认中，请勿重复收款，请稍后查询核销结果。"
+	TillRefused  = "会员系统未受理%s，本次未扣款，请核对后重试或更换支付方式"
+	TillNotSent  = "会员系统暂时无法连接，本次未扣款，请稍后重试"
+	TillBusy     = "会员系统繁忙，本次未扣款，请稍后重试"
+	TillConfig   = "会员系统对接配置有误，本次未扣款，请联系门店管理员"
+	TillUnknown  = "核销结果确认中，请勿重复收款，请稍后查询核销结果"
 )
 
 // What happens next.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
@@ -78,19 +79,20 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 	if k.OperatorID == nil {
 		k.OperatorID = number(req.OperatorID)
 	}
+	if k.Remark == "" {
+		k.Remark = strings.TrimSpace(req.TransOrderNo + " " + req.PaymentNo)
+	}
 	amount, points, _ := k.totals()
 	if amount > redeem.MaxFen {
 		return nil, &redeem.Rejection{
-			SubCode: answer.SubAmount, Field: "memberAssetsVerificationList", Cashier: "核销金额超过上限，请分次核销。",
+			SubCode: redeem.SubTotal, Field: "memberAssetsVerificationList", Cashier: "核销总金额超出上限，请分次核销",
 			Detail: fmt.Sprintf("the stored value of a call adds up to more than %s yuan", redeem.MaxFen.Yuan()),
 		}
 	}
 	scanOnly := o.CouponsAreScanCodes && amount == 0 && points == 0
 	if req.MemberID == "" && !scanOnly {
-		return nil, &redeem.Rejection{
-			SubCode: answer.SubMissing, Field: "thirdMemberId", Cashier: "缺少会员编号，请重新识别会员后再试。",
-			Detail: "zhimai needs the member's customerId: send thirdMemberId",
-		}
+		return nil, answer.Missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试",
+			"zhimai needs the member's customerId: send thirdMemberId")
 	}
 	return c.leg(Consume, k, c.cfg.ReversalAction != "")
 }
@@ -119,7 +121,7 @@ func checkLines(lines []redeem.Line, couponsAsNumbers bool) error {
 				return answer.BadAmount(at("verifyAmount"))
 			}
 		case redeem.Points:
-			if l.Count <= 0 || l.Count > answer.MaxPoints {
+			if l.Count <= 0 || l.Count > redeem.MaxCount {
 				return answer.BadCount(at("verifyCnt"))
 			}
 		case redeem.Coupon:

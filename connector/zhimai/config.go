@@ -70,7 +70,7 @@ type Options struct {
 	OperatorID  *int64 // operatorId 操作员id; nil: the request's operatorId where it is a number
 	ProductName string // productName 商品名称字段
 	Reason      string // reason 改变原因
-	Remark      string // remark 流水备注
+	Remark      string // remark 流水备注; empty: the order and the payment number
 	UsePassword string // usePassword 是否使用密码
 
 	// OperatorName is operatorName 操作员名称; empty: the request's. It is personal, so
@@ -120,8 +120,8 @@ func (c Config) check() error {
 		}
 	}
 	switch c.TokenKeys {
-	case "", LowerCamel, Capitalised:
+	case "", LowerCamel, Capitalized:
 		return nil
 	}
-	return fmt.Errorf("zhimai.tokenKeys: %q is neither %s nor %s", c.TokenKeys, LowerCamel, Capitalised)
+	return fmt.Errorf("zhimai.tokenKeys: %q is neither %s nor %s", c.TokenKeys, LowerCamel, Capitalized)
 }

@@ -12,14 +12,11 @@ import (
 )
 
 // PlanReversal plans the reversal of a whole consume by the bizId that its answer
-// gave. What a reversal of a part would look like is not documented, so it is
-// rejected, and so is every reversal while the brand has not named the action.
+// gave. What a reversal of a part would look like is not documented, so that is a
+// person's, and so is every reversal while the brand has not named the action.
 func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []redeem.Line) (redeem.LegPlan, error) {
 	if c.cfg.ReversalAction == "" {
-		return redeem.LegPlan{}, &redeem.Rejection{
-			SubCode: answer.SubNotReversible, Cashier: "该会员系统暂不支持自动反核销，请联系技术支持人工处理。",
-			Detail: "zhimai: no reversalAction is configured",
-		}
+		return redeem.LegPlan{}, answer.ByHand("zhimai: no reversalAction is configured")
 	}
 	var k call
 	if err := json.Unmarshal(original.Call, &k); err != nil {
@@ -46,10 +43,7 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 
 // wholeLeg demands that lines undo all that the leg did.
 func wholeLeg(did []answer.Line, lines []redeem.Line) error {
-	part := &redeem.Rejection{
-		SubCode: answer.SubNotReversible, Field: "assetsReverseVerificationList", Cashier: "该会员系统只支持整笔反核销，请按原核销内容全部退回。",
-		Detail: "zhimai: a consume can only be reversed as a whole",
-	}
+	part := answer.ByHand("zhimai: a consume can only be reversed as a whole")
 	if len(did) != len(lines) {
 		return part
 	}

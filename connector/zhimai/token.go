@@ -16,9 +16,9 @@ const (
 	// LowerCamel: grantCode, nonce, openId, timestamp, as in the vendor's published
 	// example. The default.
 	LowerCamel Keys = "LowerCamel"
-	// Capitalised: GrantCode, Nonce, OpenId, Timestamp, as V2 writes the fields of
+	// Capitalized: GrantCode, Nonce, OpenId, Timestamp, as V2 writes the fields of
 	// its body.
-	Capitalised Keys = "Capitalised"
+	Capitalized Keys = "Capitalized"
 )
 
 // Token signs a V2 call: HMAC-SHA1 with the openKey over the four fields in the order
@@ -26,7 +26,7 @@ const (
 // and Params are not signed.
 func Token(c Credentials, keys Keys, timestamp, nonce string) string {
 	names := [4]string{"grantCode", "nonce", "openId", "timestamp"}
-	if keys == Capitalised {
+	if keys == Capitalized {
 		names = [4]string{"GrantCode", "Nonce", "OpenId", "Timestamp"}
 	}
 	text := names[0] + "=" + c.GrantCode + "&" + names[1] + "=" + nonce +
