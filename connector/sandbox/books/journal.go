@@ -152,7 +152,7 @@ func (b *Books) write(rec record) error {
 func (b *Books) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.journal == nil {
+	if b.journal == nil || errors.Is(b.broken, os.ErrClosed) {
 		return nil
 	}
 	err := b.journal.f.Close()
