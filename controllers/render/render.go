@@ -185,3 +185,13 @@ func (r *renderer) replicas() *int32 {
 func invalidf(field, format string, args ...any) error {
 	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
+
+// Image is the image of the connector's container.
+func (o *Output) Image() string {
+	for _, c := range o.deployment.Spec.Template.Spec.Containers {
+		if c.Name != nil && *c.Name == ContainerName && c.Image != nil {
+			return *c.Image
+		}
+	}
+	return ""
+}

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// apply brings every child that should exist to what was rendered.
+func (r *Reconciler) apply(ctx context.Context, s *scope) error {
+	if s.output == nil {
+		return nil
+	}
+	if err := r.keepTrace(ctx, s); err != nil {
+		return err
+	}
+	var errs []error
+	all := true
+	for _, child := range s.output.Children {
+		if child.Apply == nil || !r.served(child.Kind) {
+			continue
+		}
+		if child.Kind == render.DeploymentKind && !all {
+			// A Pod must not start before what it mounts is as it should be.
+			continue
+		}
+		result, err := r.applier.apply(ctx, s.brand, child)
+		if err == nil {
+			if child.Kind == render.DeploymentKind {
+				s.appliedGeneration = result.generation
+			}
+			continue
+		}
+		all = false
+		if f, ok := applyFault(child, err); ok {
+			s.fault(f)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	s.applied = all
+	if all && s.templateChanged {
+		r.rotations.start(s.key, s.output.ConfigRevision, r.Clock.Now())
+	}
+	return errors.Join(errs...)
+}
+
+// served is false for kinds that this cluster does not have.
+func (r *Reconciler) served(kind schema.GroupVersionKind) bool {
+	return kind != render.HTTPRouteKind || r.GatewayAPI
+}
+
+// keepTrace puts a trace context on the pod template: the one that is there while
+// the template stays the same, this reconcile's when it changes anyway. A trace must
+// never be the reason for a rollout, so before the template is changed the Deployment
+// is read past the cache.
+func (r *Reconciler) keepTrace(ctx context.Context, s *scope) error {
+	live := &appsv1.Deployment{}
+	for _, reader := range []client.Reader{r.Client, r.APIReader} {
+		err := reader.Get(ctx, s.key, live)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("get the Deployment: %w", err)
+		}
+		if err == nil && live.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash {
+			s.output.SetTraceParent(live.Spec.Template.Annotations[render.AnnotationTraceParent])
+			return nil
+		}
+	}
+	s.templateChanged = metav1.IsControlledBy(live, s.brand)
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		s.output.SetTraceParent(carrier.Get("traceparent"))
+	}
+	return nil
+}
+
+// applyFault says what a failed apply means to the user; false when it is likely to
+// pass by itself.
+func applyFault(child render.Child, err error) (fault, bool) {
+	what := child.Kind.Kind + " " + child.Name
+	var foreign *notOwnedError
+	switch {
+	case errors.As(err, &foreign):
+		return fault{reason: v1alpha1.ReasonNotOwned, message: foreign.Error(), stalled: !foreign.passing}, true
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return fault{reason: v1alpha1.ReasonInvalidSpec, stalled: true,
+			message: fmt.Sprintf("%s is refused by the API server: %s", what, firstLine(err.Error()))}, true
+	case apierrors.IsForbidden(err):
+		// A quota may grow and a role may be mended without the brand's doing.
+		return fault{reason: v1alpha1.ReasonApplyFailed,
+			message: fmt.Sprintf("%s is forbidden by the API server: %s", what, firstLine(err.Error()))}, true
+	default:
+		return fault{}, false
+	}
+}
+
+// notOwnedError says that an object of a child's name is somebody else's.
+type notOwnedError struct {
+	what, owner string
+	// passing is true when it will be gone by itself.
+	passing bool
+}
+
+func (e *notOwnedError) Error() string {
+	if e.passing {
+		return fmt.Sprintf("%s is still there from %s and is being deleted", e.what, e.owner)
+	}
+	return fmt.Sprintf("%s exists and belongs to %s: it is left alone; rename one of the two, or delete it", e.what, e.owner)
+}
+
+// applier applies children and remembers what it applied, so that an object which
+// is as it was left costs no request.
+type applier struct {
+	client    client.Client
+	apiReader client.Reader
+	metrics   *Metrics
+
+	mu     sync.Mutex
+	brands map[types.NamespacedName]map[schema.GroupVersionKind]application
+}
+
+// application is what the last apply of an object left.
+type application struct {
+	intent          string // digest of what was sent
+	fingerprint     string // of what came back
+	resourceVersion string
+	uid             types.UID
+	generation      int64
+}
+
+func newApplier(c client.Client, apiReader client.Reader, m *Metrics) *applier {
+	return &applier{client: c, apiReader: apiReader, metrics: m,
+		brands: map[types.NamespacedName]map[schema.GroupVersionKind]application{}}
+}
+
+func (a *applier) forget(brand types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.brands, brand)
+}
+
+func (a *applier) recall(brand types.NamespacedName, kind schema.GroupVersionKind) (application, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last, ok := a.brands[brand][kind]
+	return last, ok
+}
+
+func (a *applier) remember(brand types.NamespacedName, kind schema.GroupVersionKind, now application) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.brands[brand] == nil {
+		a.brands[brand] = map[schema.GroupVersionKind]application{}
+	}
+	a.brands[brand][kind] = now
+}
+
+// apply applies one child unless it is as it was left.
+func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, child render.Child) (application, error) {
+	intent, err := toUnstructured(child.Apply)
+	if err != nil {
+		return application{}, err
+	}
+	key := client.ObjectKey{Namespace: brand.Namespace, Name: child.Name}
+	live, err := a.live(ctx, child.Kind, key)
+	if err != nil {
+		return application{}, err
+	}
+	if live != nil {
+		if err := checkOwner(brand, child, live); err != nil {
+			return application{}, err
+		}
+	}
+	sent := digest(intent.Object)
+	last, known := a.recall(client.ObjectKeyFromObject(brand), child.Kind)
+	if known && last.intent == sent && live != nil && last.isCurrent(child.Kind, live) {
+		a.metrics.applied(child.Kind.Kind, resultSkipped)
+		return last, nil
+	}
+	if child.Kind == render.DeploymentKind && live != nil {
+		if err := a.handOverReplicas(ctx, key, intent); err != nil {
+			return application{}, err
+		}
+	}
+	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(intent), client.FieldOwner(FieldManager), client.ForceOwnership)
+	if err != nil {
+		a.metrics.applied(child.Kind.Kind, resultFailed)
+		return application{}, fmt.Errorf("apply %s %s: %w", child.Kind.Kind, child.Name, err)
+	}
+	changed := live == nil || intent.GetResourceVersion() != live.GetResourceVersion()
+	if changed {
+		a.metrics.applied(child.Kind.Kind, resultApplied)
+	} else {
+		a.metrics.applied(child.Kind.Kind, resultUnchanged)
+	}
+	if changed && known && last.intent == sent {
+		a.metrics.driftCorrected(child.Kind.Kind)
+	}
+	now := application{
+		intent:          sent,
+		fingerprint:     fingerprint(child.Kind, intent),
+		resourceVersion: intent.GetResourceVersion(),
+		uid:             intent.GetUID(),
+		generation:      intent.GetGeneration(),
+	}
+	a.remember(client.ObjectKeyFromObject(brand), child.Kind, now)
+	return now, nil
+}
+
+// isCurrent says that an object is as the last apply left it, or that the cache has
+// not seen that apply yet.
+func (l application) isCurrent(kind schema.GroupVersionKind, live client.Object) bool {
+	if l.uid != live.GetUID() {
+		return false
+	}
+	if l.fingerprint == fingerprint(kind, live) {
+		return true
+	}
+	order, err := resourceversion.CompareResourceVersion(live.GetResourceVersion(), l.resourceVersion)
+	return err == nil && order < 0
+}
+
+// live reads what the operator knows of an object: from the cache and, if it is not
+// there, past it. The cache holds only objects with the operator's label; somebody
+// else's object of the same name must be seen before it is written to.
+func (a *applier) live(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) (client.Object, error) {
+	cached := cachedObject(kind)
+	err := a.client.Get(ctx, key, cached)
+	if err == nil {
+		return cached, nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("get %s %s from the cache: %w", kind.Kind, key.Name, err)
+	}
+	var direct client.Object = &metav1.PartialObjectMetadata{}
+	if kind == render.AutoscalerKind {
+		direct = cachedObject(kind) // its fingerprint needs the spec
+	}
+	direct.GetObjectKind().SetGroupVersionKind(kind)
+	err = a.apiReader.Get(ctx, key, direct)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get %s %s: %w", kind.Kind, key.Name, err)
+	}
+	return direct, nil
+}
+
+// cachedObject is an object of the representation in which a kind is watched: whole
+// where the operator reads more than metadata.
+func cachedObject(kind schema.GroupVersionKind) client.Object {
+	switch kind {
+	case render.DeploymentKind:
+		return &appsv1.Deployment{}
+	case render.HTTPRouteKind:
+		return &gatewayv1.HTTPRoute{}
+	case render.AutoscalerKind:
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(kind)
+		return u
+	default:
+		m := &metav1.PartialObjectMetadata{}
+		m.SetGroupVersionKind(kind)
+		return m
+	}
+}
+
+// checkOwner returns a *notOwnedError unless the object is the brand's.
+func checkOwner(brand *v1alpha1.BrandConnector, child render.Child, live client.Object) error {
+	foreign := &notOwnedError{what: child.Kind.Kind + " " + child.Name}
+	if owner := metav1.GetControllerOf(live); owner != nil {
+		if owner.UID == brand.UID {
+			return nil
+		}
+		foreign.owner = owner.Kind + " " + owner.Name
+		if owner.Kind == v1alpha1.KindBrandConnector && owner.Name == brand.Name {
+			foreign.owner, foreign.passing = "a deleted BrandConnector of this name", true
+		}
+		return foreign
+	}
+	if child.Kind == render.ClaimKind && live.GetLabels()[render.LabelInstance] == brand.Name && live.GetLabels()[render.LabelManagedBy] == render.ManagedBy {
+		if id := live.GetAnnotations()[render.AnnotationBrandID]; id != brand.Spec.BrandID {
+			foreign.owner = "the ledger of brand " + id
+			return foreign
+		}
+		return nil // a retained ledger is taken up again
+	}
+	foreign.owner = "nobody that the operator knows"
+	return foreign
+}
+
+// handOverReplicas prepares an apply that no longer sets replicas, because an
+// autoscaler took over. A field that its only owner stops applying is reset to its
+// default, one Pod; so somebody else has to own it first, with the value that it has.
+func (a *applier) handOverReplicas(ctx context.Context, key client.ObjectKey, intent *unstructured.Unstructured) error {
+	if _, set, _ := unstructured.NestedFieldNoCopy(intent.Object, "spec", "replicas"); set {
+		return nil
+	}
+	live := &appsv1.Deployment{}
+	if err := a.apiReader.Get(ctx, key, live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if live.Spec.Replicas == nil || !appliesReplicas(live.ManagedFields) {
+		return nil
+	}
+	keep := &unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": key.Name, "namespace": key.Namespace, "uid": string(live.UID)},
+		"spec":     map[string]any{"replicas": int64(*live.Spec.Replicas)},
+	}}
+	keep.SetGroupVersionKind(render.DeploymentKind)
+	err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(keep), client.FieldOwner(replicasManager), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("hand over the replicas of Deployment %s: %w", key.Name, err)
+	}
+	return nil
+}
+
+// appliesReplicas says whether the operator is among the owners of spec.replicas.
+func appliesReplicas(fields []metav1.ManagedFieldsEntry) bool {
+	for _, f := range fields {
+		if f.Manager != FieldManager || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
+			continue
+		}
+		var owned struct {
+			Spec map[string]any `json:"f:spec"`
+		}
+		if err := json.Unmarshal(f.FieldsV1.Raw, &owned); err != nil {
+			continue
+		}
+		_, ok := owned.Spec["f:replicas"]
+		return ok
+	}
+	return false
+}
+
+func toUnstructured(c runtime.ApplyConfiguration) (*unstructured.Unstructured, error) {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("marshal an apply configuration: %w", err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
+		return nil, fmt.Errorf("unmarshal an apply configuration: %w", err)
+	}
+	return u, nil
+}
+
+// prune deletes children that should no longer exist, if they are the brand's. A
+// ledger's claim is never deleted: who wants that says so in the object, and the
+// garbage collector does it.
+func (r *Reconciler) prune(ctx context.Context, s *scope) error {
+	if s.output == nil || !s.applied {
+		return nil
+	}
+	var errs []error
+	for _, child := range s.output.Children {
+		if child.Apply != nil || child.Kind == render.ClaimKind || !r.served(child.Kind) {
+			continue
+		}
+		live := cachedObject(child.Kind)
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.key.Namespace, Name: child.Name}, live)
+		if apierrors.IsNotFound(err) || (err == nil && (!metav1.IsControlledBy(live, s.brand) || live.GetDeletionTimestamp() != nil)) {
+			continue
+		}
+		if err == nil {
+			uid := live.GetUID()
+			err = client.IgnoreNotFound(r.Client.Delete(ctx, live, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("delete %s %s: %w", child.Kind.Kind, child.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+)
+
+// Results of an apply.
+const (
+	resultApplied   = "applied"   // the object was created or changed
+	resultUnchanged = "unchanged" // it was sent, and the API server had nothing to do
+	resultSkipped   = "skipped"   // nothing was sent: it is as it was left
+	resultFailed    = "failed"
+)
+
+// Metrics counts what the operator does.
+type Metrics struct {
+	applies  *prometheus.CounterVec
+	drift    *prometheus.CounterVec
+	rotation prometheus.Histogram
+}
+
+// NewMetrics registers the operator's metrics. What is said of single brands comes
+// from a collector over the cache, so a brand that is gone leaves no series behind.
+func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, error) {
+	m := &Metrics{
+		applies: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hexiao_operator_apply_total",
+			Help: "Server-side applies of brands' objects, by kind and result (applied, unchanged, skipped, failed).",
+		}, []string{"kind", "result"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hexiao_operator_drift_corrections_total",
+			Help: "Objects that somebody else had changed and that were set right, by kind.",
+		}, []string{"kind"}),
+		rotation: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "hexiao_operator_rotation_rollout_seconds",
+			Help:    "Time from the apply of a changed configuration, credential or image until all Pods of it were available.",
+			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600},
+		}),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, &brandCollector{cache: cache}} {
+		errs = append(errs, registry.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *Metrics) applied(kind, result string) { m.applies.WithLabelValues(kind, result).Inc() }
+func (m *Metrics) driftCorrected(kind string)  { m.drift.WithLabelValues(kind).Inc() }
+func (m *Metrics) rotated(took time.Duration)  { m.rotation.Observe(took.Seconds()) }
+
+var (
+	brandLabels = []string{"namespace", "name"}
+	infoDesc    = prometheus.NewDesc("hexiao_brandconnector_info",
+		"A BrandConnector, with the brand and the image that it runs.", append(brandLabels[:2:2], "brand", "image", "revision"), nil)
+	conditionDesc = prometheus.NewDesc("hexiao_brandconnector_condition",
+		"1 for the status that a condition of a BrandConnector has.", append(brandLabels[:2:2], "type", "status", "reason"), nil)
+	lagDesc = prometheus.NewDesc("hexiao_brandconnector_observed_generation_lag",
+		"Generations of a BrandConnector that the operator has not looked at yet.", brandLabels, nil)
+	suspendedDesc = prometheus.NewDesc("hexiao_brandconnector_suspended",
+		"1 while a BrandConnector is suspended.", brandLabels, nil)
+)
+
+// brandCollector reads the state of every brand from the cache when it is asked.
+type brandCollector struct{ cache client.Reader }
+
+// Describe lists what Collect sends.
+func (*brandCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{infoDesc, conditionDesc, lagDesc, suspendedDesc} {
+		out <- d
+	}
+}
+
+// Collect sends the state of every brand. Before the cache is there it sends nothing.
+func (c *brandCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var brands v1alpha1.BrandConnectorList
+	if err := c.cache.List(ctx, &brands, client.UnsafeDisableDeepCopy); err != nil {
+		return
+	}
+	for i := range brands.Items {
+		collectBrand(&brands.Items[i], out)
+	}
+}
+
+func collectBrand(b *v1alpha1.BrandConnector, out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{b.Namespace, b.Name}, labels...)...)
+	}
+	gauge(infoDesc, 1, b.Spec.BrandID, b.Status.Image, b.Status.ConfigRevision)
+	gauge(lagDesc, float64(b.Generation-max(b.Status.ObservedGeneration, 0)))
+	gauge(suspendedDesc, map[bool]float64{true: 1}[b.Spec.Suspend])
+	ready := false
+	for _, c := range b.Status.Conditions {
+		gauge(conditionDesc, 1, c.Type, string(c.Status), c.Reason)
+		ready = ready || c.Type == v1alpha1.ConditionReady
+	}
+	if !ready {
+		gauge(conditionDesc, 1, v1alpha1.ConditionReady, "Unknown", "NotReconciled")
+	}
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// observe reads the Deployment and the route from the cache, and fills what the
+// status says of them.
+func (r *Reconciler) observe(ctx context.Context, s *scope) error {
+	deployment := &appsv1.Deployment{}
+	switch err := r.Client.Get(ctx, s.key, deployment); {
+	case err == nil && metav1.IsControlledBy(deployment, s.brand):
+		s.deployment = deployment
+	case err != nil && !apierrors.IsNotFound(err):
+		return fmt.Errorf("get the Deployment: %w", err)
+	}
+	if e := s.brand.Spec.Exposure; e != nil && e.GatewayRef != nil && r.GatewayAPI {
+		route := &gatewayv1.HTTPRoute{}
+		switch err := r.Client.Get(ctx, s.key, route); {
+		case err == nil && metav1.IsControlledBy(route, s.brand):
+			s.route = route
+		case err != nil && !apierrors.IsNotFound(err):
+			return fmt.Errorf("get the HTTPRoute: %w", err)
+		}
+	}
+	r.describe(s)
+	r.observeRotation(s)
+	return nil
+}
+
+// describe fills the plain fields of the status.
+func (r *Reconciler) describe(s *scope) {
+	status := &s.brand.Status
+	status.Endpoints = render.Endpoints(s.brand)
+	status.Selector = labels.SelectorFromSet(render.SelectorLabels(s.brand)).String()
+	status.Replicas = 0
+	if s.deployment != nil {
+		status.Replicas = s.deployment.Status.Replicas
+		status.ConfigRevision = s.deployment.Spec.Template.Annotations[render.AnnotationConfigRevision]
+		status.Image = connectorImage(&s.deployment.Spec.Template.Spec)
+	}
+	if s.applied {
+		// The cache may not have seen our own apply yet.
+		status.ConfigRevision = s.output.ConfigRevision
+		status.Image = s.output.Image()
+	}
+}
+
+func connectorImage(pod *corev1.PodSpec) string {
+	for _, c := range pod.Containers {
+		if c.Name == render.ContainerName {
+			return c.Image
+		}
+	}
+	return ""
+}
+
+// observeRotation ends the clock of a rotation when the Pods of its revision are
+// available.
+func (r *Reconciler) observeRotation(s *scope) {
+	if rolledOut(s.deployment, s.appliedGeneration) {
+		if took, ok := r.rotations.end(s.key, s.deployment.Spec.Template.Annotations[render.AnnotationConfigRevision], r.Clock.Now()); ok {
+			r.Metrics.rotated(took)
+		}
+	}
+}
+
+// rolledOut says that all Pods are of the applied template, available, and alone.
+func rolledOut(d *appsv1.Deployment, appliedGeneration int64) bool {
+	if d == nil || d.Generation < appliedGeneration || d.Status.ObservedGeneration < d.Generation {
+		return false
+	}
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	return d.Status.UpdatedReplicas == want && d.Status.Replicas == want && d.Status.AvailableReplicas == want
+}
+
+// deploymentCondition finds a condition of a Deployment that speaks of its newest
+// generation.
+func deploymentCondition(d *appsv1.Deployment, t appsv1.DeploymentConditionType) *appsv1.DeploymentCondition {
+	if d == nil || d.Status.ObservedGeneration < d.Generation {
+		return nil
+	}
+	for i := range d.Status.Conditions {
+		if d.Status.Conditions[i].Type == t {
+			return &d.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// routeProblem says why a Gateway does not serve a route: nothing when it does, and
+// pending when it has not answered yet.
+func routeProblem(route *gatewayv1.HTTPRoute) (problem string, pending bool) {
+	if route == nil || len(route.Status.Parents) == 0 {
+		return "no Gateway controller has answered for the HTTPRoute yet", true
+	}
+	for _, parent := range route.Status.Parents {
+		for _, t := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
+			c := meta.FindStatusCondition(parent.Conditions, string(t))
+			switch {
+			case c == nil || c.ObservedGeneration < route.Generation:
+				return "the Gateway controller has not looked at the HTTPRoute's newest generation yet", true
+			case c.Status != metav1.ConditionTrue:
+				return fmt.Sprintf("the Gateway does not serve the HTTPRoute (%s: %s): %s", t, c.Reason, c.Message), false
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// Field managers of the operator's writes.
+const (
+	// FieldManager owns what the operator applies.
+	FieldManager = "hexiao"
+	// statusManager owns the status of BrandConnectors.
+	statusManager = "hexiao-status"
+	// replicasManager keeps a Deployment's replicas while they pass from the
+	// operator to an autoscaler.
+	replicasManager = "hexiao-replicas"
+)
+
+const (
+	// conflictPause is how long the cache gets to catch up with a status that was
+	// written on an older one.
+	conflictPause = 200 * time.Millisecond
+	// foreignPause is how often to see whether an object that is somebody else's,
+	// and therefore not watched, is gone.
+	foreignPause = 30 * time.Second
+)
+
+// Config is what a Reconciler works with. All fields but Tracer are needed.
+type Config struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// APIReader reads past the cache.
+	APIReader client.Reader
+	// Recorder of events.
+	Recorder events.EventRecorder
+	// Tracer of reconciles; none when nil.
+	Tracer trace.Tracer
+	// Clock of conditions and durations.
+	Clock clock.PassiveClock
+	// Metrics of the operator.
+	Metrics *Metrics
+	// Installation is what all brands share.
+	Installation render.Installation
+	// GatewayAPI is true when the cluster serves HTTPRoutes.
+	GatewayAPI bool
+}
+
+// Reconciler brings the cluster to what BrandConnectors say.
+type Reconciler struct {
+	Config
+	applier   *applier
+	rotations *rotations
+}
+
+var _ reconcile.Reconciler = (*Reconciler)(nil)
+
+// New makes a Reconciler.
+func New(c Config) *Reconciler {
+	if c.Tracer == nil {
+		c.Tracer = noop.NewTracerProvider().Tracer("")
+	}
+	return &Reconciler{
+		Config:    c,
+		applier:   newApplier(c.Client, c.APIReader, c.Metrics),
+		rotations: newRotations(),
+	}
+}
+
+// +kubebuilder:rbac:groups=connect.hexiao.dev,resources=brandconnectors,verbs=get;list;watch
+// +kubebuilder:rbac:groups=connect.hexiao.dev,resources=brandconnectors/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps;serviceaccounts;services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;networkpolicies,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// phase is a step of a reconcile. It returns an error for what may pass by itself;
+// what has to be mended by somebody is a fault in the scope.
+type phase struct {
+	name string
+	run  func(context.Context, *scope) error
+}
+
+// Reconcile brings one brand to what its object says.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, reterr error) {
+	ctx, span := r.Tracer.Start(ctx, "BrandConnector.Reconcile", trace.WithAttributes(
+		attribute.String("k8s.namespace.name", req.Namespace),
+		attribute.String("hexiao.brandconnector.name", req.Name)))
+	defer func() { endSpan(span, reterr) }()
+	if id := span.SpanContext(); id.HasTraceID() {
+		ctx = ctrl.LoggerInto(ctx, ctrl.LoggerFrom(ctx).WithValues("trace_id", id.TraceID().String()))
+	}
+
+	before := &v1alpha1.BrandConnector{}
+	if err := r.Client.Get(ctx, req.NamespacedName, before); err != nil {
+		if apierrors.IsNotFound(err) {
+			// Its objects are the garbage collector's, or another shard's.
+			r.applier.forget(req.NamespacedName)
+			r.rotations.forget(req.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("get the BrandConnector: %w", err)
+	}
+	if !before.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+
+	s := &scope{brand: before.DeepCopy(), before: before, key: req.NamespacedName}
+	defer func() {
+		switch err := r.patchStatus(ctx, s); {
+		case apierrors.IsConflict(err):
+			// The cache was behind: look again when it has caught up.
+			result.RequeueAfter = conflictPause
+		case err != nil:
+			reterr = errors.Join(reterr, err)
+		}
+	}()
+
+	if err := r.run(ctx, s); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.fold(s)
+	return s.result()
+}
+
+// run runs all phases, whatever one of them says.
+func (r *Reconciler) run(ctx context.Context, s *scope) error {
+	var errs []error
+	for _, p := range r.phases(s.brand.Spec.Suspend) {
+		ctx, span := r.Tracer.Start(ctx, "reconcile."+p.name)
+		err := p.run(ctx, s)
+		endSpan(span, err)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Reconciler) phases(suspended bool) []phase {
+	if suspended {
+		return []phase{{"observe", r.observe}}
+	}
+	return []phase{
+		{"resolve", r.resolve},
+		{"render", r.render},
+		{"apply", r.apply},
+		{"prune", r.prune},
+		{"observe", r.observe},
+	}
+}
+
+// render fills s.output when everything that the brand refers to is there.
+func (r *Reconciler) render(_ context.Context, s *scope) error {
+	if s.values == nil {
+		return nil
+	}
+	out, err := render.Render(render.Inputs{Brand: s.brand, Values: s.values, Installation: r.Installation})
+	if invalid := (*render.InvalidError)(nil); errors.As(err, &invalid) {
+		s.fault(fault{reason: v1alpha1.ReasonInvalidSpec, message: invalid.Error(), stalled: true})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.output = out
+	return nil
+}
+
+// result says when to look again. A watch brings us back for everything but two
+// cases: what the API server forbids, and an object that is somebody else's.
+func (s *scope) result() (ctrl.Result, error) {
+	for _, f := range s.faults {
+		switch {
+		case f.condition == v1alpha1.ConditionCredentialsResolved:
+			// Not there yet is no error.
+		case f.reason == v1alpha1.ReasonNotOwned:
+			return ctrl.Result{RequeueAfter: foreignPause}, nil
+		case f.stalled:
+			return ctrl.Result{}, reconcile.TerminalError(errors.New(f.message))
+		default:
+			return ctrl.Result{}, errors.New(f.message)
+		}
+	}
+	return ctrl.Result{}, nil
+}
+
+// patchStatus writes the status if it changed, and then says so in an event.
+func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
+	if equality.Semantic.DeepEqual(s.before.Status, s.brand.Status) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(s.before, client.MergeFromWithOptimisticLock{})
+	target := s.before.DeepCopy()
+	target.Status = s.brand.Status
+	if err := r.Client.Status().Patch(ctx, target, patch, client.FieldOwner(statusManager)); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("patch the status: %w", err)
+	}
+	r.announce(s)
+	return nil
+}
+
+// announce tells what changed, in an event.
+func (r *Reconciler) announce(s *scope) {
+	if s.templateChanged {
+		r.Recorder.Eventf(s.brand, nil, corev1.EventTypeNormal, "RolloutStarted", "Apply",
+			"the configuration, its credentials or the image changed: rolling out revision %s", s.brand.Status.ConfigRevision)
+	}
+	was := meta.FindStatusCondition(s.before.Status.Conditions, v1alpha1.ConditionReady)
+	is := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionReady)
+	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message) {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if meta.IsStatusConditionTrue(s.brand.Status.Conditions, v1alpha1.ConditionStalled) || is.Status == "False" {
+		kind = corev1.EventTypeWarning
+	}
+	r.Recorder.Eventf(s.brand, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
+}
+
+func endSpan(span trace.Span, err error) {
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, "")
+	}
+	span.End()
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// scope is what the phases of one reconcile hand to each other.
+type scope struct {
+	// brand is the object; its status is changed as the phases go.
+	brand *v1alpha1.BrandConnector
+	// before is the object as it was read. It is not changed.
+	before *v1alpha1.BrandConnector
+	// key of the object.
+	key client.ObjectKey
+
+	// values that the brand refers to. It is set by resolve when all are there.
+	values []render.Value
+	// output is what should be. It is set by render, and nil when the brand cannot
+	// be rendered now: then nothing is applied and nothing is pruned.
+	output *render.Output
+	// applied is true when apply came through with every object.
+	applied bool
+	// appliedGeneration is the Deployment's generation after apply; 0 when unknown.
+	appliedGeneration int64
+	// templateChanged is true when apply changed the pod template of a Deployment
+	// that was already there.
+	templateChanged bool
+
+	// deployment and route are as the cache has them, or nil. They are set by
+	// observe.
+	deployment *appsv1.Deployment
+	route      *gatewayv1.HTTPRoute
+
+	// faults are what only a change from outside can mend. Any phase adds to them;
+	// the first is what the status speaks of.
+	faults []fault
+}
+
+// fault is a problem with a reason for a condition. Its message names the object or
+// the field at fault and the remedy, and holds no generated names and no times.
+type fault struct {
+	reason, message string
+	// stalled is true when nothing but a change to the object, or to something
+	// that it refers to, can help; otherwise it is tried again.
+	stalled bool
+	// condition, when set, is another condition than Ready that turns False.
+	condition string
+}
+
+func (s *scope) fault(f fault) { s.faults = append(s.faults, f) }
+
+// faultOf is the first fault that concerns a condition.
+func (s *scope) faultOf(condition string) (fault, bool) {
+	for _, f := range s.faults {
+		if f.condition == condition {
+			return f, true
+		}
+	}
+	return fault{}, false
+}

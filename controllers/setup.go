@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// Scheme has the types that the operator reads.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, gatewayv1.Install} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("build the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// ServesGatewayAPI says whether the cluster has HTTPRoutes.
+func ServesGatewayAPI(mapper meta.RESTMapper) (bool, error) {
+	_, err := mapper.RESTMapping(render.HTTPRouteKind.GroupKind(), render.HTTPRouteKind.Version)
+	if meta.IsNoMatchError(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the Gateway API: %w", err)
+	}
+	return true, nil
+}
+
+// CacheOptions say what the operator keeps in memory: of its own objects those with
+// its label, of everybody's Secrets and ConfigMaps the name and the version.
+//
+// A read of anything that is not watched is an error instead of a new watch: caching
+// every Secret of a cluster by mistake then fails a test.
+func CacheOptions(namespaces []string, brands labels.Selector, gatewayAPI bool) cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
+	byObject := map[client.Object]cache.ByObject{
+		&v1alpha1.BrandConnector{}:               {Label: brands},
+		&appsv1.Deployment{}:                     {Label: ours.Label, Transform: slimDeployment},
+		&corev1.Service{}:                        ours,
+		&corev1.ServiceAccount{}:                 ours,
+		&corev1.PersistentVolumeClaim{}:          ours,
+		&policyv1.PodDisruptionBudget{}:          ours,
+		&autoscalingv2.HorizontalPodAutoscaler{}: ours,
+		&networkingv1.NetworkPolicy{}:            ours,
+		&networkingv1.Ingress{}:                  ours,
+		&corev1.Secret{}:                         {Transform: onlyVersion},
+		&corev1.ConfigMap{}:                      {Transform: onlyVersion},
+	}
+	if gatewayAPI {
+		byObject[&gatewayv1.HTTPRoute{}] = ours
+	}
+	options := cache.Options{
+		ReaderFailOnMissingInformer: true,
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ByObject:                    byObject,
+	}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
+		for _, ns := range namespaces {
+			options.DefaultNamespaces[ns] = cache.Config{}
+		}
+	}
+	return options
+}
+
+// slimDeployment keeps what observe and keepTrace read.
+func slimDeployment(in any) (any, error) {
+	d, ok := in.(*appsv1.Deployment)
+	if !ok {
+		return in, nil
+	}
+	d.ManagedFields = nil
+	var containers []corev1.Container
+	for _, c := range d.Spec.Template.Spec.Containers {
+		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image})
+	}
+	d.Spec.Template.Spec = corev1.PodSpec{Containers: containers}
+	return d, nil
+}
+
+// onlyVersion keeps an object's name, version and owners.
+func onlyVersion(in any) (any, error) {
+	if tombstone, ok := in.(toolscache.DeletedFinalStateUnknown); ok {
+		return tombstone, nil
+	}
+	m, ok := in.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return in, nil
+	}
+	return &metav1.PartialObjectMetadata{
+		TypeMeta: m.TypeMeta,
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion,
+			OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp,
+		},
+	}, nil
+}
+
+// ClientOptions let unstructured reads come from the cache too.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
+}
+
+// Keys of the indexes from what is referred to, to the brands that refer to it.
+var indexes = map[render.Source]string{
+	render.SourceSecret:    ".spec.secrets",
+	render.SourceConfigMap: ".spec.configMaps",
+}
+
+// ControllerOptions tune the controller.
+type ControllerOptions struct {
+	// MaxConcurrentReconciles is the number of brands reconciled at once.
+	MaxConcurrentReconciles int
+	// ReconciliationTimeout bounds one reconcile.
+	ReconciliationTimeout time.Duration
+}
+
+// SetupWithManager watches brands, their objects and what they refer to.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o ControllerOptions) error {
+	for source, index := range indexes {
+		err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.BrandConnector{}, index, func(obj client.Object) []string {
+			return render.References(obj.(*v1alpha1.BrandConnector), source)
+		})
+		if err != nil {
+			return fmt.Errorf("index brands by %s: %w", source, err)
+		}
+	}
+	b := ctrl.NewControllerManagedBy(mgr).
+		Named("brandconnector").
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: o.MaxConcurrentReconciles,
+			ReconciliationTimeout:   o.ReconciliationTimeout,
+			EnableWarmup:            new(true),
+		}).
+		For(&v1alpha1.BrandConnector{}, builder.WithPredicates(asked())).
+		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Owns(unstructuredAutoscaler(), builder.WithPredicates(touched())).
+		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(claimsBrand), builder.WithPredicates(touched())).
+		WatchesMetadata(&corev1.Secret{}, r.referrers(render.SourceSecret), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WatchesMetadata(&corev1.ConfigMap{}, r.referrers(render.SourceConfigMap), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
+	for _, child := range []client.Object{
+		&corev1.ConfigMap{}, &corev1.Service{}, &corev1.ServiceAccount{}, &policyv1.PodDisruptionBudget{},
+		&networkingv1.NetworkPolicy{}, &networkingv1.Ingress{},
+	} {
+		b = b.Owns(child, builder.OnlyMetadata, builder.WithPredicates(touched()))
+	}
+	if r.GatewayAPI {
+		b = b.Owns(&gatewayv1.HTTPRoute{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
+	}
+	return b.Complete(r)
+}
+
+func unstructuredAutoscaler() client.Object { return cachedObject(render.AutoscalerKind) }
+
+// asked lets through what a user changes: the spec, or a request to reconcile now.
+func asked() predicate.Predicate {
+	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			const a = v1alpha1.AnnotationReconcileRequestedAt
+			return e.ObjectOld.GetAnnotations()[a] != e.ObjectNew.GetAnnotations()[a]
+		},
+		CreateFunc:  func(event.CreateEvent) bool { return true },
+		DeleteFunc:  func(event.DeleteEvent) bool { return true },
+		GenericFunc: func(event.GenericEvent) bool { return true },
+	})
+}
+
+// touched lets an update of a child through only when there may be something to set
+// right: its status alone is no reason.
+func touched() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		kind := e.ObjectNew.GetObjectKind().GroupVersionKind()
+		return fingerprint(kind, e.ObjectOld) != fingerprint(kind, e.ObjectNew)
+	}}
+}
+
+// claimsBrand finds the brand of a claim, which may have no owner, by its label.
+func claimsBrand(_ context.Context, claim client.Object) []reconcile.Request {
+	brand := claim.GetLabels()[render.LabelInstance]
+	if brand == "" || claim.GetLabels()[render.LabelManagedBy] != render.ManagedBy {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: claim.GetNamespace(), Name: brand}}}
+}
+
+// referrers finds the brands that refer to an object.
+func (r *Reconciler) referrers(source render.Source) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
+		var brands v1alpha1.BrandConnectorList
+		err := r.Client.List(ctx, &brands, client.InNamespace(obj.GetNamespace()),
+			client.MatchingFields{indexes[source]: obj.GetName()}, client.UnsafeDisableDeepCopy)
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Listing the brands that refer to an object", "source", source, "name", obj.GetName())
+			return nil
+		}
+		requests := make([]reconcile.Request, 0, len(brands.Items))
+		for i := range brands.Items {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&brands.Items[i])})
+		}
+		return requests
+	})
+}

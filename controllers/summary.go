@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+)
+
+// verdict is what a brand's state amounts to.
+type verdict struct {
+	ready           metav1.ConditionStatus
+	reason, message string
+	// reconciling: it is on its way by itself. stalled: somebody has to act. Never
+	// both, and neither when ready; this is what kstatus reads.
+	reconciling, stalled bool
+}
+
+// policy looks at one thing, and has a verdict if that decides.
+type policy func(*Reconciler, *scope) (verdict, bool)
+
+// readiness is the definition of Ready: the first policy with a verdict decides.
+var readiness = []policy{
+	suspended,
+	faulty,
+	rolloutFailed,
+	rollingOut,
+	unavailable,
+	notExposed,
+	serving,
+}
+
+func suspended(_ *Reconciler, s *scope) (verdict, bool) {
+	if !s.brand.Spec.Suspend {
+		return verdict{}, false
+	}
+	v := verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonSuspended,
+		message: "reconciling is suspended; the connector serves what was applied last"}
+	if c := deploymentCondition(s.deployment, appsv1.DeploymentAvailable); c == nil || c.Status != corev1.ConditionTrue {
+		v.ready, v.stalled = metav1.ConditionFalse, true
+		v.message = "reconciling is suspended and the connector is not available: set spec.suspend to false"
+	}
+	return v, true
+}
+
+func faulty(_ *Reconciler, s *scope) (verdict, bool) {
+	if len(s.faults) == 0 {
+		return verdict{}, false
+	}
+	f := s.faults[0]
+	v := verdict{ready: metav1.ConditionFalse, reason: f.reason, message: f.message, stalled: f.stalled, reconciling: !f.stalled}
+	if more := len(s.faults) - 1; more > 0 {
+		v.message += fmt.Sprintf(" (and %d more)", more)
+	}
+	return v, true
+}
+
+func rolloutFailed(_ *Reconciler, s *scope) (verdict, bool) {
+	if d := s.deployment; d == nil || d.Generation < s.appliedGeneration {
+		return verdict{}, false
+	}
+	c := deploymentCondition(s.deployment, appsv1.DeploymentProgressing)
+	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != "ProgressDeadlineExceeded" {
+		return verdict{}, false
+	}
+	return verdict{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonRolloutFailed, stalled: true,
+		message: fmt.Sprintf("the new Pods of Deployment %s do not become ready; Pods that were ready before go on serving: see kubectl describe pods -l app.kubernetes.io/instance=%s",
+			s.deployment.Name, s.deployment.Name)}, true
+}
+
+func rollingOut(_ *Reconciler, s *scope) (verdict, bool) {
+	if rolledOut(s.deployment, s.appliedGeneration) {
+		return verdict{}, false
+	}
+	return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonProgressing, reconciling: true,
+		message: fmt.Sprintf("waiting for the rollout of Deployment %s", s.key.Name)}, true
+}
+
+func unavailable(_ *Reconciler, s *scope) (verdict, bool) {
+	if c := deploymentCondition(s.deployment, appsv1.DeploymentAvailable); c != nil && c.Status == corev1.ConditionTrue {
+		return verdict{}, false
+	}
+	return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonProgressing, reconciling: true,
+		message: fmt.Sprintf("waiting for Deployment %s to become available", s.key.Name)}, true
+}
+
+func notExposed(r *Reconciler, s *scope) (verdict, bool) {
+	c, ok := r.exposed(s)
+	if !ok || c.Status == metav1.ConditionTrue {
+		return verdict{}, false
+	}
+	v := verdict{ready: c.Status, reason: c.Reason, message: c.Message}
+	// A route that is not accepted may wait for its Gateway; a cluster without
+	// the Gateway API does not.
+	v.stalled = c.Reason == v1alpha1.ReasonNotExposed && c.Status == metav1.ConditionFalse
+	v.reconciling = !v.stalled
+	return v, true
+}
+
+func serving(_ *Reconciler, s *scope) (verdict, bool) {
+	v := verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonReady, message: "the connector serves"}
+	if n := s.deployment.Spec.Replicas; n != nil && *n == 0 {
+		v.message = "the connector is scaled to zero and serves nobody"
+	}
+	return v, true
+}
+
+// fold turns what the phases found into conditions.
+func (r *Reconciler) fold(s *scope) {
+	for _, p := range readiness {
+		if v, ok := p(r, s); ok {
+			r.set(s, metav1.Condition{Type: v1alpha1.ConditionReady, Status: v.ready, Reason: v.reason, Message: v.message}, true)
+			r.setWhileTrue(s, v1alpha1.ConditionReconciling, v.reconciling, v.reason, v.message)
+			r.setWhileTrue(s, v1alpha1.ConditionStalled, v.stalled, v.reason, v.message)
+			break
+		}
+	}
+	r.setWhileTrue(s, v1alpha1.ConditionSuspended, s.brand.Spec.Suspend, v1alpha1.ReasonSuspended, "spec.suspend is true")
+	if !s.brand.Spec.Suspend {
+		r.set(s, credentialsResolved(s), true)
+	}
+	r.set(s, workloadAvailable(s), true)
+	exposed, asked := r.exposed(s)
+	r.set(s, exposed, asked)
+	s.brand.Status.ObservedGeneration = s.brand.Generation
+	s.brand.Status.LastHandledReconcileAt = s.brand.Annotations[v1alpha1.AnnotationReconcileRequestedAt]
+}
+
+func credentialsResolved(s *scope) metav1.Condition {
+	c := metav1.Condition{Type: v1alpha1.ConditionCredentialsResolved, Status: metav1.ConditionTrue,
+		Reason: v1alpha1.ReasonResolved, Message: "everything that is referred to is there"}
+	if f, ok := s.faultOf(c.Type); ok {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, f.reason, f.message
+	}
+	return c
+}
+
+func workloadAvailable(s *scope) metav1.Condition {
+	c := metav1.Condition{Type: v1alpha1.ConditionWorkloadAvailable, Status: metav1.ConditionFalse,
+		Reason: v1alpha1.ReasonWorkloadUnavailable, Message: "the Deployment has not enough available Pods"}
+	if s.deployment == nil {
+		c.Message = "there is no Deployment yet"
+		return c
+	}
+	// Its last word counts here, whatever generation it speaks of: old Pods serve.
+	for _, d := range s.deployment.Status.Conditions {
+		if d.Type == appsv1.DeploymentAvailable && d.Status == corev1.ConditionTrue {
+			c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonWorkloadAvailable, "the Deployment has enough available Pods"
+		}
+	}
+	return c
+}
+
+// exposed is the condition Exposed; false when no exposure is asked for.
+func (r *Reconciler) exposed(s *scope) (metav1.Condition, bool) {
+	c := metav1.Condition{Type: v1alpha1.ConditionExposed, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonExposed}
+	e := s.brand.Spec.Exposure
+	switch {
+	case e == nil:
+		return c, false
+	case e.IngressClassName != "":
+		c.Message = "Ingress " + s.key.Name + " serves " + e.Hostname
+	case !r.GatewayAPI:
+		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonNotExposed
+		c.Message = "spec.exposure.gatewayRef needs the Gateway API, which this cluster does not serve: install its CRDs and restart the operator, or use spec.exposure.ingressClassName"
+	default:
+		c.Message = "Gateway " + e.GatewayRef.Name + " serves " + e.Hostname
+		if problem, pending := routeProblem(s.route); pending {
+			c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotExposed, problem
+		} else if problem != "" {
+			c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted, problem
+		}
+	}
+	return c, true
+}
+
+// maxMessage bounds a condition's message.
+const maxMessage = 1024
+
+// set sets a condition, or removes it when it does not apply.
+func (r *Reconciler) set(s *scope, c metav1.Condition, applies bool) {
+	if !applies {
+		meta.RemoveStatusCondition(&s.brand.Status.Conditions, c.Type)
+		return
+	}
+	if runes := []rune(c.Message); len(runes) > maxMessage {
+		c.Message = string(runes[:maxMessage-1]) + "…"
+	}
+	c.ObservedGeneration = s.brand.Generation
+	c.LastTransitionTime = metav1.NewTime(r.Clock.Now())
+	meta.SetStatusCondition(&s.brand.Status.Conditions, c)
+}
+
+// setWhileTrue keeps a condition of negative polarity only while it is true.
+func (r *Reconciler) setWhileTrue(s *scope, conditionType string, is bool, reason, message string) {
+	r.set(s, metav1.Condition{Type: conditionType, Status: metav1.ConditionTrue, Reason: reason, Message: message}, is)
+}
