@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command connector serves the member SPIs of one restaurant brand.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hexiao-dev/hexiao/connector/brand"
+	"github.com/hexiao-dev/hexiao/connector/service"
+	"github.com/hexiao-dev/hexiao/connector/telemetry"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+func command(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "hexiao-connector",
+		Short: "Redeems a restaurant brand's member assets: the point of sale calls it, it spends at the brand's CRM",
+		Long: `hexiao-connector serves Keruyun's member SPIs for one brand and spends stored value,
+coupons and points at Zhimai or ALSC, each redemption exactly once.
+
+It is configured by the very BrandConnector that a cluster takes, and by a
+directory that holds the Secrets it refers to: DIR/SECRET/KEY, one file a key.`,
+		Version:      version,
+		SilenceUsage: true,
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(serveCommand(stderr), checkCommand(stdout))
+	return root
+}
+
+// brandFlags are the flags that say where the configuration is.
+func brandFlags(cmd *cobra.Command) *brand.Files {
+	f := &brand.Files{}
+	cmd.Flags().StringVar(&f.Object, "config", "", "file with the BrandConnector (YAML)")
+	cmd.Flags().StringVar(&f.Credentials, "credentials-dir", "", "directory with one directory per Secret and one file per key")
+	cmd.Flags().StringVar(&f.Shops, "shops", "", "file with the shop table, when the brand has spec.shopsConfigMapRef")
+	for _, name := range []string{"config", "credentials-dir"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err) // the flag was defined above
+		}
+	}
+	return f
+}
+
+func serveCommand(stderr io.Writer) *cobra.Command {
+	cfg := service.Config{Version: version}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the point of sale until SIGTERM",
+		Example: `  hexiao-connector serve --config brand.yaml --credentials-dir ./credentials --ledger-path ./ledger.db
+
+  # then, at Keruyun's console, enter
+  #   https://HOST/keruyun/BRAND/member-assets/verify`,
+		Args: cobra.NoArgs,
+	}
+	files := brandFlags(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:8080", "address for the point of sale")
+	flags.StringVar(&cfg.AdminListen, "admin-listen", "127.0.0.1:9090", "address for /livez, /readyz and /metrics")
+	flags.StringVar(&cfg.LedgerPath, "ledger-path", "", "file of the embedded ledger, on a local disk; needed with spec.ledger.embedded")
+	flags.BoolVar(&cfg.AllowFUSE, "ledger-allow-fuse", false, "take a FUSE file system for a local disk")
+	flags.DurationVar(&cfg.DrainDelay, "drain-delay", 3*time.Second, "how long requests are still taken after SIGTERM, while load balancers learn of it")
+	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 25*time.Second, "how long calls under way may take after that")
+	flags.StringVar(&cfg.Owner, "owner", os.Getenv("K8S_POD_NAME"), "name of this process in the ledger's leases (default: the Pod's name, else the host's)")
+	level := flags.String("log-level", "", "debug, info, warn or error (default: spec.telemetry.logLevel)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		b, err := brand.Load(*files)
+		if err != nil {
+			return err
+		}
+		if b.Object.Spec.Ledger.Embedded != nil && cfg.LedgerPath == "" {
+			return errors.New("spec.ledger.embedded is set: name the ledger's file with --ledger-path")
+		}
+		if *level == "" {
+			*level = b.Object.Spec.Telemetry.LogLevel
+		}
+		if cfg.Logger, err = logger(stderr, *level); err != nil {
+			return err
+		}
+		if cfg.Owner == "" {
+			if cfg.Owner, err = os.Hostname(); err != nil {
+				return fmt.Errorf("find the host's name (or give --owner): %w", err)
+			}
+		}
+		cfg.Brand = b
+		s, err := service.Start(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		return s.Run(cmd.Context())
+	}
+	return cmd
+}
+
+func logger(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+	}
+	return telemetry.NewLogger(w, l), nil
+}
+
+func checkCommand(stdout io.Writer) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Read the BrandConnector and its Secrets, name every fault, and start nothing",
+		Args:  cobra.NoArgs,
+	}
+	files := brandFlags(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		b, err := brand.Load(*files)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "brand %s is in order (revision %s)\n", b.Object.Spec.BrandID, b.Revision)
+		for _, r := range b.Object.Spec.Routes {
+			fmt.Fprintf(stdout, "  route %s: %s → %s of %s\n", r.Name, strings.Join(r.Match.AssetMappingIDs, ", "), r.Asset, r.Provider)
+		}
+		fmt.Fprintf(stdout, "  shops with ids of their own: %d\n", len(b.Shops))
+		return nil
+	}
+	return cmd
+}
