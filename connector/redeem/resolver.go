@@ -19,6 +19,7 @@ const (
 	resolveCall = 10 * time.Second
 	// missingTwice is how often a vendor must say "not found", past the settle window.
 	missingTwice = 2
+	missingGap   = 15 * time.Second
 	sweepEvery   = time.Minute
 )
 
@@ -208,11 +209,16 @@ func (h *held) ask(ctx context.Context) (LegChange, Outcome, Event) {
 // vendor may book late), and nothing once. After that a deduction was not made; a
 // reversal was not either, and is made again where its key is idempotent.
 func (h *held) missing(ctx context.Context, c LegChange, out Outcome) (LegChange, Outcome, Event) {
-	if h.e.Now().Sub(h.leg.SentAt) < h.e.cfg.SettleWindow {
+	now, opens := h.e.Now(), h.leg.SentAt.Add(h.e.cfg.SettleWindow)
+	if now.Before(opens) {
 		c.NotFound = 0
+		if c.NextCheck.After(opens) { // a till waits: ask as soon as the answer counts
+			c.NextCheck = opens
+		}
 		return c, out, evidence(h.r, h.leg.No, "look-up: missing, too early to count", out)
 	}
 	if c.NotFound++; c.NotFound < missingTwice {
+		c.NextCheck = now.Add(missingGap)
 		return c, out, evidence(h.r, h.leg.No, "look-up: missing once", out)
 	}
 	if h.r.Action == Verify {
