@@ -84,8 +84,14 @@ func (a *api) call(ctx context.Context, method, path string, body, result any) e
 	return nil
 }
 
-// create makes an object unless it is there.
-func (a *api) create(ctx context.Context, path string, object any) error {
+// create makes an object unless it is there. It looks first: a Service with an address of its own is refused for the address,
+// not for being there.
+func (a *api) create(ctx context.Context, path, name string, object any) error {
+	err := a.call(ctx, http.MethodGet, path+"/"+name, nil, nil)
+	var answer *apiError
+	if !errors.As(err, &answer) || answer.status != http.StatusNotFound {
+		return err
+	}
 	return ignoreStatus(a.call(ctx, http.MethodPost, path, object, nil), http.StatusConflict)
 }
 

@@ -283,7 +283,7 @@ func (c Cluster) settle(ctx context.Context) error {
 			return err
 		}
 		for _, creation := range objects(l) {
-			if err := a.create(ctx, creation.path, creation.object); err != nil {
+			if err := a.create(ctx, creation.path, creation.name(), creation.object); err != nil {
 				return err
 			}
 		}
@@ -367,7 +367,7 @@ func (c Cluster) remove(ctx context.Context) error {
 	var l layout
 	err := readJSON(filepath.Join(c.Directory(), layoutFile), &l)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.RemoveAll(c.Directory()) // an up that ended before it made anything
+		return c.removeFiles() // an up that ended before it made anything, or a down before it removed the last file
 	}
 	if err != nil {
 		return err
@@ -383,7 +383,15 @@ func (c Cluster) remove(ctx context.Context) error {
 	if err := errors.Join(deleteNetwork(ctx, l), deleteCgroup(ctx, l.cgroup())); err != nil {
 		return err
 	}
-	if mounts, err := mountsBelow(c.Directory()); err != nil || len(mounts) > 0 {
+	return c.removeFiles()
+}
+
+func (c Cluster) removeFiles() error {
+	mounts, err := mountsBelow(c.Directory())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil || len(mounts) > 0 {
 		return errors.Join(err, fmt.Errorf("not removing %s, since something is mounted there: %s", c.Directory(), strings.Join(mounts, " ")))
 	}
 	return os.RemoveAll(c.Directory())
@@ -400,12 +408,17 @@ func mountsBelow(directory string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return mountPoints(string(content), directory), nil
+}
+
+// mountPoints picks the mount points in a directory from /proc/PID/mountinfo.
+func mountPoints(mountInfo, directory string) []string {
 	points := map[string]bool{}
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(mountInfo) {
 		const mountPoint = 4
 		if fields := strings.Fields(line); len(fields) > mountPoint && strings.HasPrefix(fields[mountPoint], directory+"/") {
 			points[fields[mountPoint]] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(points)), nil
+	return slices.Sorted(maps.Keys(points))
 }

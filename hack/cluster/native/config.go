@@ -120,25 +120,36 @@ iptables: {minSyncPeriod: 100ms}
 	"conf/resolv.conf": "nameserver {{.DNS}}\n",
 }
 
+// A dependency is what has to serve before a part starts: one that starts too early ends, and is started again only after a pause.
+type dependency int
+
+const (
+	nothing dependency = iota
+	etcd
+	apiServer
+)
+
 // A part of Kubernetes that the supervisor keeps running.
 type part struct {
 	name string
-	// after is an address that has to take connections before the part starts; empty: at once.
-	after string
+	// after says what the part waits for.
+	after dependency
 	args  []string
 }
 
+// etcdAddress is where only the API server looks.
+const etcdAddress = "127.0.0.1:2379"
+
 func parts(l layout) []part {
-	const etcd, api = "127.0.0.1:2379", "127.0.0.1:6443"
 	kubeconfig := func(name string) string { return "/run/conf/" + name + ".kubeconfig" }
 	return []part{
 		{name: "etcd", args: []string{
 			"--data-dir=/run/etcd", "--unsafe-no-fsync", "--log-level=warn",
-			"--listen-client-urls=http://" + etcd, "--advertise-client-urls=http://" + etcd, "--listen-peer-urls=http://127.0.0.1:2380",
+			"--listen-client-urls=http://" + etcdAddress, "--advertise-client-urls=http://" + etcdAddress, "--listen-peer-urls=http://127.0.0.1:2380",
 		}},
 		{name: "containerd", args: []string{"--config=/run/conf/containerd.toml"}},
 		{name: "kube-apiserver", after: etcd, args: []string{
-			"--etcd-servers=http://" + etcd, "--secure-port=6443", "--advertise-address=" + l.nodeAddress(),
+			"--etcd-servers=http://" + etcdAddress, "--secure-port=6443", "--advertise-address=" + l.nodeAddress(),
 			"--service-cluster-ip-range=" + l.serviceNetwork().String(), "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true", "--client-ca-file=/run/pki/ca.crt",
 			"--tls-cert-file=/run/pki/apiserver.crt", "--tls-private-key-file=/run/pki/apiserver.key",
@@ -148,21 +159,21 @@ func parts(l layout) []part {
 			"--kubelet-preferred-address-types=InternalIP", // the node's name is known to nobody
 			"--audit-policy-file=/run/conf/audit.yaml", "--audit-log-path=/run/" + auditLog,
 		}},
-		{name: "kube-controller-manager", after: api, args: []string{
+		{name: "kube-controller-manager", after: apiServer, args: []string{
 			"--kubeconfig=" + kubeconfig("kube-controller-manager"), "--authentication-kubeconfig=" + kubeconfig("kube-controller-manager"),
 			"--authorization-kubeconfig=" + kubeconfig("kube-controller-manager"), "--leader-elect=false", "--bind-address=127.0.0.1",
 			"--use-service-account-credentials", "--service-account-private-key-file=/run/pki/service-accounts.key",
 			"--root-ca-file=/run/pki/ca.crt", "--cluster-signing-cert-file=/run/pki/ca.crt", "--cluster-signing-key-file=/run/pki/ca.key",
 		}},
-		{name: "kube-scheduler", after: api, args: []string{
+		{name: "kube-scheduler", after: apiServer, args: []string{
 			"--kubeconfig=" + kubeconfig("kube-scheduler"), "--authentication-kubeconfig=" + kubeconfig("kube-scheduler"),
 			"--authorization-kubeconfig=" + kubeconfig("kube-scheduler"), "--leader-elect=false", "--bind-address=127.0.0.1",
 		}},
-		{name: "kubelet", after: api, args: []string{
+		{name: "kubelet", after: apiServer, args: []string{
 			"--config=/run/conf/kubelet.yaml", "--kubeconfig=" + kubeconfig("kubelet"), "--hostname-override=" + l.nodeName(), "--node-ip=" + l.nodeAddress(),
 		}},
-		{name: "kube-proxy", after: api, args: []string{"--config=/run/conf/kube-proxy.yaml"}},
-		{name: "coredns", after: api, args: []string{"-conf=/run/conf/Corefile"}},
+		{name: "kube-proxy", after: apiServer, args: []string{"--config=/run/conf/kube-proxy.yaml"}},
+		{name: "coredns", after: apiServer, args: []string{"-conf=/run/conf/Corefile"}},
 	}
 }
 

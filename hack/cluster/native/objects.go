@@ -11,6 +11,8 @@ type creation struct {
 	object object
 }
 
+func (c creation) name() string { return c.object["metadata"].(object)["name"].(string) }
+
 // storageClass is the default class of the cluster's volumes.
 const storageClass = "hexiao-local"
 

@@ -60,18 +60,18 @@ func Supervise(directory string, start io.Reader) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer cancel()
-	s := &supervision{log: log, waiting: map[int]chan<- syscall.WaitStatus{}}
+	a, err := newAPI(inside, "https://127.0.0.1:6443")
+	if err != nil {
+		return err
+	}
+	s := &supervision{log: log, api: a, waiting: map[int]chan<- syscall.WaitStatus{}}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGCHLD)
 	go s.reap(ended)
 	for _, p := range parts(l) {
 		go s.keepRunning(ctx, p)
 	}
-	a, err := newAPI(inside, "https://127.0.0.1:6443")
-	if err != nil {
-		return err
-	}
-	if awaitListener(ctx, "127.0.0.1:6443") == nil {
+	if s.await(ctx, apiServer) == nil {
 		serveVolumes(ctx, a, l.nodeName(), func(err error) { log.Warn(err.Error()) })
 	}
 	<-ctx.Done()
@@ -130,13 +130,14 @@ func bind(from, to string) error {
 // and hands the results out.
 type supervision struct {
 	log *slog.Logger
+	api *api
 
 	mu      sync.Mutex
 	waiting map[int]chan<- syscall.WaitStatus
 }
 
 func (s *supervision) keepRunning(ctx context.Context, p part) {
-	if p.after != "" && awaitListener(ctx, p.after) != nil {
+	if s.await(ctx, p.after) != nil {
 		return
 	}
 	for ctx.Err() == nil {
@@ -208,20 +209,32 @@ func (s *supervision) reapOne() bool {
 	return true
 }
 
-// awaitListener returns when the address takes connections, or ctx ends.
-func awaitListener(ctx context.Context, address string) error {
+// await returns when the dependency serves, or ctx ends.
+func (s *supervision) await(ctx context.Context, d dependency) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
-		if err == nil {
-			return conn.Close()
-		}
+	for s.serves(ctx, d) != nil {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
+	}
+	return nil
+}
+
+func (s *supervision) serves(ctx context.Context, d dependency) error {
+	switch d {
+	case etcd:
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", etcdAddress)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	case apiServer:
+		return s.api.ready(ctx)
+	default:
+		return nil
 	}
 }
 

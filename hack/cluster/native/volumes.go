@@ -122,7 +122,7 @@ func provideVolume(ctx context.Context, a *api, c claim, node string) error {
 	if err := os.Chmod(path, 0o777); err != nil { // whatever the umask; Pods without an fsGroup write here too
 		return err
 	}
-	return a.create(ctx, "/api/v1/persistentvolumes", volumeFor(c, node))
+	return a.create(ctx, "/api/v1/persistentvolumes", volumeName(c), volumeFor(c, node))
 }
 
 func removeVolume(ctx context.Context, a *api, v volume) error {
