@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Two commands do everything a newcomer needs: `make demo` and `make test`. What they
+# need beside Go they install, or say exactly what to install (hack/prerequisites).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Tools are built once for all clones of this machine, by version.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hexiao
+CONTROLLER_GEN_VERSION := v0.23.0
+HELM_VERSION := v3.22.0
+CONTROLLER_GEN := $(CACHE)/tools/controller-gen-$(CONTROLLER_GEN_VERSION)/controller-gen
+HELM := $(CACHE)/tools/helm-$(HELM_VERSION)/helm
+LINT := $(CACHE)/tools/lint-$(shell cat hack/lint/go.sum hack/lint/main.go | cksum | cut -d' ' -f1)/lint
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PROGRAMS := manager connector sandbox
+# Packages whose tests need a cluster or take minutes have targets of their own.
+PACKAGES = $(shell go list ./... | grep -v -E '/hack/(e2e|faults)($$|/)')
+
+##@ To begin with
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*##/ {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build-connector build-sandbox ## One brand on this machine: redeem, repeat, be refused, look at the trace (KEEP=1 stays up)
+	go run ./hack/demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: prerequisites ## All tests, against a real API server and a real PostgreSQL
+	export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; \
+	hack/postgres/postgres run -- go test -race -timeout 20m $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: prerequisites
+prerequisites:
+	@hack/prerequisites
+
+##@ Build
+
+.PHONY: build
+build: $(PROGRAMS:%=build-%) ## Build the programs into bin/
+
+.PHONY: $(PROGRAMS:%=build-%)
+$(PROGRAMS:%=build-%): build-%:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/hexiao-$* ./cmd/$*
+
+.PHONY: images
+images: $(PROGRAMS:%=image-%) ## Build the container images into dist/, without a container engine
+
+.PHONY: $(PROGRAMS:%=image-%)
+$(PROGRAMS:%=image-%): image-%:
+	hack/image/image --target $* --output dist/$*.tar --tag hexiao/$*:dev
+
+##@ Check
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Make everything that is generated anew
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
+	$(CONTROLLER_GEN) rbac:roleName=hexiao-manager paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: check-generated
+check-generated: generate ## Fail when a generated file is not current
+	@git diff --exit-code -- api config charts docs || { echo "generated files are not current: run 'make generate' and commit" >&2; exit 1; }
+	@test -z "$$(git status --porcelain -- api config charts docs)" || { git status --short -- api config charts docs; echo "generated files are not committed" >&2; exit 1; }
+
+.PHONY: lint
+lint: $(LINT) ## Lint: golangci-lint with the Kubernetes API linter, gofmt, shellcheck where it is installed
+	$(LINT) run
+	go vet ./...
+
+.PHONY: chart
+chart: $(HELM) ## Lint and render the Helm chart
+	$(HELM) lint --strict charts/hexiao
+	@for values in charts/hexiao/ci/*.yaml; do echo "render with $$values"; $(HELM) lint --strict charts/hexiao -f $$values; $(HELM) template hexiao charts/hexiao -f $$values >/dev/null; done
+	$(HELM) template hexiao charts/hexiao >/dev/null
+
+.PHONY: footprint
+footprint: ## Fail when the connector links what only the operator may
+	@! go list -deps ./cmd/connector | grep -E '^(k8s.io/client-go|sigs.k8s.io/controller-runtime|k8s.io/api/)' || { echo "the connector must not link these" >&2; exit 1; }
+
+.PHONY: e2e
+e2e: prerequisites $(HELM) images ## The product in a real cluster, from helm install to helm uninstall
+	HELM=$(HELM) hack/e2e/run
+
+.PHONY: ci
+ci: ## What continuous integration runs
+	bash .ci/run
+
+##@ Tools
+
+$(CONTROLLER_GEN):
+	GOBIN=$(@D) go install sigs.k8s.io/controller-tools/cmd/controller-gen@$(CONTROLLER_GEN_VERSION)
+
+$(HELM):
+	GOBIN=$(@D) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+$(LINT):
+	mkdir -p $(@D) && go build -C hack/lint -o $@ .
+
+.PHONY: clean
+clean: ## Remove what was built here; the caches of this machine stay
+	rm -rf bin dist .demo
