@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/hexiao-dev/hexiao/connector/ledger/ledgertest"
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
+
+func openConfig(t testing.TB, c Config) *Ledger {
+	t.Helper()
+	l, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func sqliteConfig(t testing.TB) Config { return Config{Path: filepath.Join(t.TempDir(), "ledger.db")} }
+
+func TestSQLiteConformance(t *testing.T) {
+	ledgertest.Run(t, func(t *testing.T) redeem.Ledger { return openConfig(t, sqliteConfig(t)) })
+}
