@@ -24,6 +24,7 @@ const (
 // frozen in it, so that a repeat after a change of configuration is the same call.
 type call struct {
 	Reverses   string        `json:"reverses,omitempty"` // reversals: outer_order_id of what they undo
+	Whole      bool          `json:"whole,omitempty"`    // reversals: all that the leg did
 	CustomerID string        `json:"customerId,omitempty"`
 	CardID     string        `json:"cardId,omitempty"`
 	BrandID    string        `json:"brandId,omitempty"`

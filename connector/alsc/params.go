@@ -92,6 +92,11 @@ func params(operation, key string, k call) (field string, object any) {
 			ShopID: k.ShopID, VoucherIDList: vouchers, CustomerID: k.CustomerID,
 		}
 	case Refund:
+		if k.Whole {
+			// Without a list all is given back; whether a list leaves the points out is
+			// not documented.
+			vouchers = nil
+		}
 		return "param_property_refund_open_req", refundReq{
 			BrandID: k.BrandID, NewOuterOrderID: key, OperatorID: k.OperatorID, OuterOrderID: k.Reverses, RequestID: key,
 			ShopID: k.ShopID, VoucherIDList: vouchers, CustomerID: k.CustomerID,

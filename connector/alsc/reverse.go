@@ -33,9 +33,11 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 		}
 		return leg(Undedut, k)
 	case Verify:
-		if err := partOfAssets(done(did, original.Outcome), lines); err != nil {
+		whole, err := partOfAssets(done(did, original.Outcome), lines)
+		if err != nil {
 			return redeem.LegPlan{}, err
 		}
+		k.Whole = whole
 		return leg(Refund, k)
 	}
 	return redeem.LegPlan{}, answer.ByHand("alsc: a leg of " + original.Operation + " cannot be reversed")
@@ -70,7 +72,9 @@ func done(did []answer.Line, o redeem.Outcome) []answer.Line {
 	})
 }
 
-func partOfAssets(did []answer.Line, lines []redeem.Line) error {
+// partOfAssets demands that lines can be given back, and says whether they are all
+// that the leg did.
+func partOfAssets(did []answer.Line, lines []redeem.Line) (whole bool, _ error) {
 	points, pointsBack := int64(0), int64(0)
 	vouchers := map[string]bool{}
 	for _, l := range did {
@@ -87,16 +91,16 @@ func partOfAssets(did []answer.Line, lines []redeem.Line) error {
 			continue
 		}
 		if !vouchers[l.AssetID] {
-			return &redeem.Rejection{
+			return false, &redeem.Rejection{
 				SubCode: redeem.SubNotRedeemed, Field: fmt.Sprintf("assetsReverseVerificationList[%d].assetId", l.No),
 				Cashier: "原单未核销该资产，无需反核销", Detail: "alsc: the coupon was not part of the redemption",
 			}
 		}
 		delete(vouchers, l.AssetID)
 	}
-	whole := pointsBack == points && len(vouchers) == 0
+	whole = pointsBack == points && len(vouchers) == 0
 	if len(lines) == 0 || (points > 0 && !whole) || pointsBack > points {
-		return answer.ByHand(fmt.Sprintf("alsc: a leg with points is given back as a whole: %d points and %d coupons", points, all))
+		return false, answer.ByHand(fmt.Sprintf("alsc: a leg with points is given back as a whole: %d points and %d coupons", points, all))
 	}
-	return nil
+	return whole, nil
 }

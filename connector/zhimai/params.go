@@ -81,7 +81,9 @@ func (c *Client) params(key string, k call, req redeem.Request) any {
 		OperatorName: operatorName, ProductName: k.ProductName, Reason: k.Reason, Remark: k.Remark,
 		UsePassword: k.UsePassword, Points: points, MultiMark: k.MultiMark,
 	}
-	if amount > 0 || k.SendEmpty {
+	// At least one of amount and couponsCardList has to be there, so points alone
+	// come with an amount of nothing.
+	if amount > 0 || len(coupons) == 0 || k.SendEmpty {
 		p.Amount = amount.Yuan()
 	}
 	if len(coupons) > 0 || k.SendEmpty {
