@@ -4,9 +4,6 @@ package keruyun
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,14 +17,9 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hexiao-dev/hexiao/connector/redeem"
-	"github.com/hexiao-dev/hexiao/connector/telemetry"
 )
 
 // Engine redeems. It keeps to the deadline in the request, and whatever it returns is
@@ -84,27 +76,6 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	// Observe, when not nil, hears of every request right before its reply.
 	Observe func(context.Context, Access)
-}
-
-// Access is what is logged of a request. It holds nothing personal and no secret.
-type Access struct {
-	SPI        string // "verify", "reverse", "result"; empty when no SPI was reached
-	BrandID    string // the brand that the handler serves
-	BizID      string // empty before the body was read
-	FlowID     string // thirdFlowNo of a reversal
-	ShopID     string
-	TraceID    string
-	HTTPStatus int
-	Code       int    // of the envelope
-	SubCode    string // even where the envelope has no place for it
-	Version    Version
-	// Authenticated: the signature passed.
-	Authenticated bool
-	// Replayed: the answer was recorded by an earlier request.
-	Replayed bool
-	Detail   string // English: why it was not redeemed
-	Field    string // JSON path at fault
-	Duration time.Duration
 }
 
 const (
@@ -248,17 +219,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) route(r *http.Request) (spi, *refusedCall) {
 	segments := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	if len(segments) != 4 || segments[0] != "keruyun" || segments[2] != "member-assets" {
-		return spi{}, refuse(http.StatusNotFound, SubUnknownPath, "接口地址不存在", "no such path")
+		return spi{}, refuse(http.StatusNotFound, SubUnknownPath, "no such path")
 	}
 	endpoint, ok := h.spis[segments[3]]
 	if !ok {
-		return spi{}, refuse(http.StatusNotFound, SubUnknownPath, "接口地址不存在", "no such SPI")
+		return spi{}, refuse(http.StatusNotFound, SubUnknownPath, "no such SPI")
 	}
 	if segments[1] != h.cfg.BrandID {
-		return endpoint, refuse(http.StatusNotFound, SubUnknownBrand, "品牌不存在", "the brand in the path is not served here")
+		return endpoint, refuse(http.StatusNotFound, SubUnknownBrand, "the brand in the path is not served here")
 	}
 	if r.Method != http.MethodPost {
-		return endpoint, refuse(http.StatusMethodNotAllowed, SubMethod, "请求方式必须是POST", "the method is not POST")
+		return endpoint, refuse(http.StatusMethodNotAllowed, SubMethod, "the method is not POST")
 	}
 	return endpoint, nil
 }
@@ -296,12 +267,12 @@ func (h *Handler) enter() (leave func(), fault *refusedCall) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
-		return nil, refuse(http.StatusServiceUnavailable, SubDraining, "服务正在重启，本次未核销，请稍后重试", "draining")
+		return nil, refuse(http.StatusServiceUnavailable, SubDraining, "draining")
 	}
 	select {
 	case h.slots <- struct{}{}:
 	default:
-		return nil, refuse(http.StatusServiceUnavailable, SubOverloaded, "系统繁忙，本次未核销，请稍后重试", "too many requests at once")
+		return nil, refuse(http.StatusServiceUnavailable, SubOverloaded, "too many requests at once")
 	}
 	h.inFlight.Add(1)
 	return func() {
@@ -314,10 +285,10 @@ func checkMedia(header http.Header) *refusedCall {
 	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
 	charset := params["charset"]
 	if err != nil || mediaType != "application/json" || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
-		return refuse(http.StatusUnsupportedMediaType, SubMediaType, "请求类型必须是application/json", "Content-Type is not application/json in UTF-8")
+		return refuse(http.StatusUnsupportedMediaType, SubMediaType, "Content-Type is not application/json in UTF-8")
 	}
 	if e := header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return refuse(http.StatusUnsupportedMediaType, SubMediaType, "请求内容不能压缩", "Content-Encoding is not supported")
+		return refuse(http.StatusUnsupportedMediaType, SubMediaType, "Content-Encoding is not supported")
 	}
 	return nil
 }
@@ -327,9 +298,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) ([]byte, *refused
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, refuse(http.StatusRequestEntityTooLarge, SubTooLarge, "请求内容过大，本次未核销，请减少资产后重试", fmt.Sprintf("the body has more than %d bytes", h.cfg.MaxBody))
+		return nil, refuse(http.StatusRequestEntityTooLarge, SubTooLarge, fmt.Sprintf("the body has more than %d bytes", h.cfg.MaxBody))
 	case err != nil:
-		return nil, refuse(http.StatusBadRequest, SubBodyUnread, "请求内容不完整，本次未核销，请重试", "the body broke off")
+		return nil, refuse(http.StatusBadRequest, SubBodyUnread, "the body broke off")
 	}
 	return body, nil
 }
@@ -353,11 +324,11 @@ func (h *Handler) check(p Params, body []byte) error {
 func refuseParams(err error) *refusedCall {
 	switch {
 	case errors.Is(err, ErrStale):
-		return refuse(http.StatusUnauthorized, SubStale, "请求时间与服务器时间相差过大，请校准时间后重试", err.Error())
+		return refuse(http.StatusUnauthorized, SubStale, err.Error())
 	case errors.Is(err, ErrSignature):
-		return refuse(http.StatusUnauthorized, SubBadSignature, "签名校验失败，请联系技术支持检查应用密钥配置", err.Error())
+		return refuse(http.StatusUnauthorized, SubBadSignature, err.Error())
 	default:
-		return refuse(http.StatusBadRequest, SubMalformedQuery, "公共参数错误，请联系技术支持", err.Error())
+		return refuse(http.StatusBadRequest, SubMalformedQuery, err.Error())
 	}
 }
 
@@ -397,7 +368,7 @@ func (h *Handler) serve(ctx context.Context, x *exchange, endpoint spi, body []b
 func (h *Handler) prepare(ctx context.Context, x *exchange, endpoint spi, body []byte) (answer call, fault *reply) {
 	defer h.recovered(ctx, endpoint, func(detail string) {
 		fault = &reply{
-			answer: FaultAnswer("系统异常，本次未核销，请联系技术支持", x.access.TraceID),
+			answer: FaultAnswer(cashierText(SubInternal), x.access.TraceID),
 			detail: detail, subCode: SubInternal,
 		}
 	})
@@ -421,103 +392,14 @@ func (h *Handler) recovered(ctx context.Context, endpoint spi, then func(detail 
 	then("panic: " + text)
 }
 
-// finish reads code and sub code off the answer, and tells span, log and observer.
-func (h *Handler) finish(ctx context.Context, span trace.Span, x *exchange, rep reply) {
-	a := &x.access
-	a.Code, a.SubCode = peek(rep.answer)
-	a.SubCode = orElse(a.SubCode, rep.subCode)
-	a.Replayed, a.Field, a.Detail = rep.replayed, rep.field, rep.detail
-	a.Duration = h.cfg.Clock().Sub(x.arrived)
-
-	span.SetAttributes(a.attributes()...)
-	if a.Code == CodeFault && (a.Authenticated || a.HTTPStatus >= http.StatusInternalServerError) {
-		span.SetStatus(codes.Error, a.Detail)
-		span.SetAttributes(semconv.ErrorTypeKey.String(orElse(a.SubCode, "3000")))
-	}
-	h.cfg.Logger.LogAttrs(ctx, a.level(), "member SPI", a.logAttrs()...)
-	if h.cfg.Observe != nil {
-		h.cfg.Observe(ctx, *a)
-	}
-}
-
-// peek reads code and sub code of an envelope. What the engine answers was rendered by
-// an earlier call perhaps, so its bytes are the only source.
-func peek(answer []byte) (code int, subCode string) {
-	var e struct {
-		Code   int `json:"code"`
-		Result struct {
-			SubCode string `json:"subCode"`
-		} `json:"result"`
-	}
-	if err := json.Unmarshal(answer, &e); err != nil {
-		return CodeInDoubt, SubInternal
-	}
-	return e.Code, e.Result.SubCode
-}
-
-func (a *Access) attributes() []attribute.KeyValue {
-	attrs := []attribute.KeyValue{
-		semconv.HTTPResponseStatusCode(a.HTTPStatus),
-		telemetry.AttrCode.Int(a.Code),
-	}
-	for key, value := range map[attribute.Key]string{
-		telemetry.AttrSPI: a.SPI, telemetry.AttrBrandID: a.BrandID, telemetry.AttrBizID: a.BizID,
-		telemetry.AttrShopID: a.ShopID, telemetry.AttrSubCode: a.SubCode, telemetry.AttrFlowID: a.FlowID,
-	} {
-		if value != "" {
-			attrs = append(attrs, key.String(value))
-		}
-	}
-	return attrs
-}
-
-// level: a refusal is daily business; what a person may have to look at is a warning;
-// our own fault is an error.
-func (a *Access) level() slog.Level {
-	switch {
-	case a.Authenticated && a.Code == CodeFault:
-		return slog.LevelError
-	case !a.Authenticated || a.Code == CodeInDoubt:
-		return slog.LevelWarn
-	default:
-		return slog.LevelInfo
-	}
-}
-
-func (a *Access) logAttrs() []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("spi", a.SPI),
-		slog.String("brand", a.BrandID),
-		slog.String("bizId", a.BizID),
-		slog.Int("code", a.Code),
-		slog.String("subCode", a.SubCode),
-		slog.Int("status", a.HTTPStatus),
-		slog.Duration("duration", a.Duration),
-		slog.String("messageUuid", a.TraceID),
-	}
-	if a.Version != "" {
-		attrs = append(attrs, slog.String("version", string(a.Version)))
-	}
-	if a.Replayed {
-		attrs = append(attrs, slog.Bool("replayed", true))
-	}
-	if a.Field != "" {
-		attrs = append(attrs, slog.String("field", a.Field))
-	}
-	if a.Detail != "" {
-		attrs = append(attrs, slog.String("detail", a.Detail))
-	}
-	return attrs
-}
-
 // refusedCall is a call that was turned away before its signature was proven.
 type refusedCall struct {
-	status                   int
-	subCode, cashier, detail string
+	status          int
+	subCode, detail string
 }
 
-func refuse(status int, subCode, cashier, detail string) *refusedCall {
-	return &refusedCall{status, subCode, cashier, detail}
+func refuse(status int, subCode, detail string) *refusedCall {
+	return &refusedCall{status, subCode, detail}
 }
 
 // reply renders the envelope and sets the headers that belong to the status.
@@ -532,65 +414,7 @@ func (c *refusedCall) reply(w http.ResponseWriter, x *exchange) reply {
 		w.Header().Set("WWW-Authenticate", "Keruyun-Sign")
 	}
 	return reply{
-		answer:  FaultAnswer(c.cashier+"（"+c.subCode+"）", x.access.TraceID),
+		answer:  FaultAnswer(cashierText(c.subCode)+"（"+c.subCode+"）", x.access.TraceID),
 		subCode: c.subCode, detail: c.detail,
 	}
-}
-
-// startSpan begins the server span. The path's brand stays out of the span's name, and
-// the query, which has app key and signature, out of the span.
-func (h *Handler) startSpan(r *http.Request, endpoint spi) (context.Context, trace.Span) {
-	attrs := []attribute.KeyValue{
-		semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)),
-		semconv.URLScheme(scheme(r)),
-		semconv.NetworkProtocolVersion(fmt.Sprintf("%d.%d", r.ProtoMajor, r.ProtoMinor)),
-	}
-	name := knownMethod(r.Method)
-	if endpoint.name != "" {
-		route := "/keruyun/{brand}/member-assets/" + endpoint.name
-		name += " " + route
-		attrs = append(attrs, semconv.HTTPRoute(route))
-	}
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attrs...)}
-	ctx := r.Context()
-	remote := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(r.Header)))
-	switch {
-	case remote.IsValid() && h.cfg.TrustTraceParent:
-		ctx = trace.ContextWithRemoteSpanContext(ctx, remote)
-	case remote.IsValid():
-		options = append(options, trace.WithNewRoot(), trace.WithLinks(trace.Link{
-			SpanContext: remote, Attributes: []attribute.KeyValue{telemetry.AttrLink.String("caller")},
-		}))
-	default:
-		options = append(options, trace.WithNewRoot())
-	}
-	return h.tracer.Start(ctx, name, options...)
-}
-
-// knownMethod keeps invented methods out of span names.
-func knownMethod(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
-		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
-		return method
-	}
-	return "_OTHER"
-}
-
-func scheme(r *http.Request) string {
-	if r.TLS != nil {
-		return "https"
-	}
-	return "http"
-}
-
-// traceID of the span, or a random one where no trace is kept: messageUuid and the
-// ledger's row need one all the same.
-func traceID(span trace.Span) string {
-	if id := span.SpanContext().TraceID(); id.IsValid() {
-		return id.String()
-	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails: crypto/rand
-	return hex.EncodeToString(id[:])
 }

@@ -210,6 +210,10 @@ func TestCallsAreTurnedAwayBeforeTheEngine(t *testing.T) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
 	path := func(p string) func(*http.Request) { return func(r *http.Request) { r.URL.Path = p } }
+	signedBy := func(p Params) func(*http.Request) {
+		p.Version, p.Timestamp = V2, fmt.Sprint(now.Unix())
+		return func(r *http.Request) { r.URL.RawQuery = SignedQuery(p, exampleToken, seedBody) }
+	}
 	at := func(d time.Duration) func(*http.Request) {
 		return func(r *http.Request) {
 			p := Params{AppKey: exampleAppKey, BrandID: "11342", Version: V2, Timestamp: fmt.Sprint(now.Add(d).UnixMilli())}
@@ -238,6 +242,8 @@ func TestCallsAreTurnedAwayBeforeTheEngine(t *testing.T) {
 		"an empty signature":             {change("sign", ""), 401, SubBadSignature},
 		"another app key":                {change("appKey", "x"), 401, SubBadSignature},
 		"another brand in the query":     {change("brandId", "1"), 401, SubBadSignature},
+		"another app key, signed":        {signedBy(Params{AppKey: "x", BrandID: "11342"}), 401, SubBadSignature},
+		"another brand, signed":          {signedBy(Params{AppKey: exampleAppKey, BrandID: "1"}), 401, SubBadSignature},
 		"another time stamp":             {change("timestamp", fmt.Sprint(now.Unix()+1)), 401, SubBadSignature},
 		"the other version":              {change("version", "1.0"), 401, SubBadSignature},
 		"a stale time stamp":             {at(-MaxSkew - time.Millisecond), 401, SubStale},
@@ -272,6 +278,34 @@ func TestCallsAreTurnedAwayBeforeTheEngine(t *testing.T) {
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestOverASocket(t *testing.T) {
+	f := newFixture(t, nil)
+	server := httptest.NewServer(f)
+	defer server.Close()
+	post := func(body []byte) (*http.Response, decoded) {
+		r := signed(verifyPath, V2, body)
+		resp, err := http.Post(server.URL+r.URL.RequestURI(), "application/json;charset=UTF-8", r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		raw, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp, decode(t, raw)
+	}
+	if resp, got := post(seedBody); resp.StatusCode != http.StatusOK || got.Code != CodeOK || !got.Result.Success {
+		t.Errorf("status %d: %+v", resp.StatusCode, got)
+	}
+	if resp, got := post(bytes.Repeat([]byte(" "), 64<<10+1)); resp.StatusCode != http.StatusRequestEntityTooLarge || got.Code != CodeFault {
+		t.Errorf("status %d: %+v", resp.StatusCode, got)
+	}
+	if resp, got := post(bytes.Repeat([]byte(" "), 64<<10)); resp.StatusCode != http.StatusOK || got.Result.SubCode != SubNotJSON {
+		t.Errorf("status %d: %+v", resp.StatusCode, got)
+	}
+}
 
 func TestAVersionThatIsSwitchedOffIsRefused(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Versions = []Version{V2} })

@@ -36,7 +36,7 @@ func redemption(results ...redeem.LineResult) redeem.Redemption {
 var (
 	paid      = redeem.LineResult{Kind: redeem.Executed, Total: 1000, Real: 800, Gift: 200}
 	given     = redeem.LineResult{Kind: redeem.Executed}
-	poor      = redeem.LineResult{Kind: redeem.Refused, Code: "40012", Cashier: "余额不足，请充值或更换支付方式"}
+	poor      = redeem.LineResult{Kind: redeem.Refused, Code: "40012", Cashier: "余额不足（<10元），请充值或更换支付方式"}
 	mute      = redeem.LineResult{Kind: redeem.Refused}
 	back      = redeem.LineResult{Kind: redeem.Refused, Code: redeem.CodeReversed, Cashier: "已扣部分已自动退回，请重新发起"}
 	uncertain = redeem.LineResult{Kind: redeem.Unknown}

@@ -2,6 +2,8 @@
 
 package keruyun
 
+import "github.com/hexiao-dev/hexiao/connector/redeem"
+
 // Codes of the envelope, Keruyun's own.
 const (
 	CodeOK      = 0    // the request was judged; result says how
@@ -40,3 +42,38 @@ const (
 	// SubInternal: a defect of our own.
 	SubInternal = "999"
 )
+
+// SubCodes lists them, in order. Together with redeem.SubCodes it is what the reference
+// of the member SPIs prints.
+var SubCodes = []redeem.SubCode{
+	{Code: SubNotJSON, Meaning: "The body is not one JSON object in UTF-8.", Cashier: "请求内容不是有效的JSON对象"},
+	{Code: SubMissing, Meaning: "A field that is needed is missing.", Cashier: "缺少必填字段（字段名）"},
+	{Code: SubMalformed, Meaning: "A field has a wrong type, is too long, or holds a control character.", Cashier: "字段格式错误（字段名）"},
+	{Code: SubAmount, Meaning: "An amount or count is no whole number in digits, negative, zero or too large.", Cashier: "金额（单位：分）或数量必须是整数（字段名）"},
+	{Code: SubOtherBrand, Meaning: "`kryBrandId` is not the brand in the path.", Cashier: "品牌与接口地址不一致（kryBrandId）"},
+	{Code: SubDuplicateKey, Meaning: "A key stands twice in one JSON object.", Cashier: "字段重复（字段名）"},
+	{Code: SubNoRecord, Meaning: "Result query: nothing was ever redeemed under these numbers.", Cashier: textNotFound},
+
+	{Code: SubMalformedQuery, Meaning: "A public parameter is missing, doubled or malformed.", Cashier: "公共参数错误，本次未核销，请联系技术支持"},
+	{Code: SubBodyUnread, Meaning: "The body broke off.", Cashier: "请求内容不完整，本次未核销，请重试", Retryable: true},
+	{Code: SubBadSignature, Meaning: "Signature, `appKey`, `brandId` or `version` is not accepted.", Cashier: "签名校验失败，本次未核销，请联系技术支持检查应用密钥配置"},
+	{Code: SubStale, Meaning: "The time stamp is more than 300 s from the connector's clock.", Cashier: "请求时间与服务器时间相差过大，本次未核销，请校准时间后重试"},
+	{Code: SubUnknownPath, Meaning: "No such SPI.", Cashier: "接口地址不存在，请联系技术支持"},
+	{Code: SubUnknownBrand, Meaning: "The brand in the path is not served here.", Cashier: "品牌不存在，请联系技术支持检查接口地址"},
+	{Code: SubMethod, Meaning: "The method is not POST.", Cashier: "请求方式必须是POST，请联系技术支持"},
+	{Code: SubTooLarge, Meaning: "The body is larger than 64 KiB.", Cashier: "请求内容过大，本次未核销，请分次核销"},
+	{Code: SubMediaType, Meaning: "`Content-Type` is not `application/json` in UTF-8, or the body is compressed.", Cashier: "请求类型必须是application/json，请联系技术支持"},
+	{Code: SubOverloaded, Meaning: "Too many requests at once.", Cashier: "系统繁忙，本次未核销，请稍后重试", Retryable: true},
+	{Code: SubDraining, Meaning: "This connector is shutting down.", Cashier: "服务正在重启，本次未核销，请稍后重试", Retryable: true},
+	{Code: SubInternal, Meaning: "A defect of the connector; nothing was sent when the code is 3000.", Cashier: "系统异常，本次未核销，请联系技术支持"},
+}
+
+// cashierText of a sub code of this package.
+func cashierText(subCode string) string {
+	for _, c := range SubCodes {
+		if c.Code == subCode {
+			return c.Cashier
+		}
+	}
+	return textFault
+}
