@@ -39,14 +39,7 @@ func (e *Engine) Find(ctx context.Context, l Lookup) (Redemption, error) {
 			best = r
 		}
 	}
-	if best.Answer == nil {
-		if settled(best) {
-			best = e.finish(context.WithoutCancel(ctx), best)
-		} else {
-			e.worthWaiting(best) // asks for a check when none is near
-		}
-	}
-	return best, nil
+	return e.asked(ctx, best), nil
 }
 
 // weight orders redemptions of one payment by how much they matter to the question
@@ -61,4 +54,35 @@ func weight(r Redemption) int {
 		return 1
 	}
 	return 0
+}
+
+// Search finds redemptions, newest first, at most limit, as the ledger has them. It
+// answers what is settled and unanswered, and asks for a check of a doubt whose next
+// one is far off, so that who asks again hears more.
+func (e *Engine) Search(ctx context.Context, q Query, limit int) ([]Redemption, error) {
+	if q.BrandID != e.cfg.BrandID {
+		return nil, nil
+	}
+	get, cancel := context.WithTimeout(ctx, e.cfg.LedgerTimeout)
+	defer cancel()
+	found, err := e.Ledger.Search(get, q, limit)
+	if err != nil {
+		return nil, fmt.Errorf("search the ledger: %w", err)
+	}
+	for i, r := range found {
+		found[i] = e.asked(ctx, r)
+	}
+	return found, nil
+}
+
+// asked is r after what a question about it sets going.
+func (e *Engine) asked(ctx context.Context, r Redemption) Redemption {
+	switch {
+	case r.Answer != nil:
+	case settled(r):
+		return e.finish(context.WithoutCancel(ctx), r)
+	default:
+		e.worthWaiting(r)
+	}
+	return r
 }
