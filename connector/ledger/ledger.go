@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -168,28 +167,25 @@ func (l *Ledger) Record(ctx context.Context, r redeem.Redemption) (stored redeem
 	key := r.Key()
 	again := r.Action == redeem.ReverseVerify // whether to read before writing
 	err = l.attempt(ctx, "record", func() error {
+		var original *record
 		if again {
-			if existing, err := l.load(ctx, l.store.read, key); err == nil {
-				stored, created = existing.Redemption, bytes.Equal(existing.writeID, writeID)
-				return nil
-			} else if errors.Is(err, redeem.ErrRetired) {
-				return redeem.ErrRetired
-			} else if !errors.Is(err, redeem.ErrNotFound) {
+			// One snapshot of both: a reservation that is seen on the original belongs to a reversal that is seen, too.
+			found, err := find(ctx, l.store.read, key, redeem.Key{BrandID: r.BrandID, Action: redeem.Verify, BizID: r.ReversesBizID})
+			switch {
+			case err != nil:
 				return err
+			case found[0].record != nil:
+				stored, created = found[0].record.Redemption, bytes.Equal(found[0].record.writeID, writeID)
+				return nil
+			case found[0].retired:
+				return redeem.ErrRetired
+			case r.Action == redeem.ReverseVerify && found[1].record == nil: // retired or not, there is nothing to take back from
+				return fmt.Errorf("to reverse %s: %w", r.ReversesBizID, redeem.ErrNotFound)
+			case r.Action == redeem.ReverseVerify:
+				original = found[1].record
 			}
 		}
 		again = true
-		var original *record
-		if r.Action == redeem.ReverseVerify {
-			var err error
-			original, err = l.load(ctx, l.store.read, redeem.Key{BrandID: r.BrandID, Action: redeem.Verify, BizID: r.ReversesBizID})
-			if errors.Is(err, redeem.ErrNotFound) { // or retired, which is not said of this key
-				return fmt.Errorf("to reverse %s: %w", r.ReversesBizID, redeem.ErrNotFound)
-			}
-			if err != nil {
-				return err
-			}
-		}
 		rec, statements, err := fresh(r, writeID, original)
 		if err != nil {
 			return err
@@ -329,23 +325,45 @@ var (
 
 // load reads one redemption on one snapshot. The error wraps redeem.ErrNotFound, and redeem.ErrRetired as well when a tombstone says why.
 func (l *Ledger) load(ctx context.Context, read reader, key redeem.Key) (*record, error) {
-	var r *record
-	retired := false
-	queries := append([]query{{sql: selectRedemption, args: keyArgs(key), each: func(scan func(...any) error) error {
-		r = &record{}
-		return r.scan(scan)
-	}}}, parts(&r, key)...)
-	queries = append(queries, query{sql: selectIsBuried, args: keyArgs(key), each: func(func(...any) error) error { retired = true; return nil }})
-	if err := read(ctx, queries...); err != nil {
+	f, err := find(ctx, read, key)
+	if err != nil {
 		return nil, err
 	}
-	if r == nil && retired {
-		return nil, fmt.Errorf("%s %s: %w (%w)", key.Action, key.BizID, redeem.ErrNotFound, redeem.ErrRetired)
+	return f[0].existing()
+}
+
+// finding is what is stored under a key: a redemption, a tombstone or nothing.
+type finding struct {
+	key     redeem.Key
+	record  *record
+	retired bool
+}
+
+func (f *finding) existing() (*record, error) {
+	switch {
+	case f.record != nil:
+		return f.record, nil
+	case f.retired:
+		return nil, fmt.Errorf("%s %s: %w (%w)", f.key.Action, f.key.BizID, redeem.ErrNotFound, redeem.ErrRetired)
 	}
-	if r == nil {
-		return nil, fmt.Errorf("%s %s: %w", key.Action, key.BizID, redeem.ErrNotFound)
+	return nil, fmt.Errorf("%s %s: %w", f.key.Action, f.key.BizID, redeem.ErrNotFound)
+}
+
+// find reads what is stored under the keys, all on one snapshot.
+func find(ctx context.Context, read reader, keys ...redeem.Key) ([]finding, error) {
+	found := make([]finding, len(keys))
+	var queries []query
+	for i, key := range keys {
+		f := &found[i]
+		f.key = key
+		queries = append(queries, query{sql: selectRedemption, args: keyArgs(key), each: func(scan func(...any) error) error {
+			f.record = &record{}
+			return f.record.scan(scan)
+		}})
+		queries = append(queries, parts(&f.record, key)...)
+		queries = append(queries, query{sql: selectIsBuried, args: keyArgs(key), each: func(func(...any) error) error { f.retired = true; return nil }})
 	}
-	return r, nil
+	return found, read(ctx, queries...)
 }
 
 // parts are the queries for the lines and legs of the redemption that *r points to once a query before them found it.
@@ -398,20 +416,21 @@ func (l *Ledger) page(ctx context.Context, clause string, args []any) ([]*record
 		return nil, err
 	}
 	// Each redemption is read again with its parts, so that what is returned of it is of one moment.
-	complete := make([]*record, len(records))
-	var queries []query
+	keys := make([]redeem.Key, len(records))
 	for i, r := range records {
-		at := &complete[i]
-		queries = append(queries, query{sql: selectRedemption, args: keyArgs(r.Key()), each: func(scan func(...any) error) error {
-			*at = &record{}
-			return (*at).scan(scan)
-		}})
-		queries = append(queries, parts(at, r.Key())...)
+		keys[i] = r.Key()
 	}
-	if err := l.store.read(ctx, queries...); err != nil {
+	found, err := find(ctx, l.store.read, keys...)
+	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(complete, func(r *record) bool { return r == nil }), nil // retired meanwhile
+	records = records[:0]
+	for i := range found {
+		if found[i].record != nil { // or it was retired meanwhile
+			records = append(records, found[i].record)
+		}
+	}
+	return records, nil
 }
 
 // conditions renders q as SQL for the table redemption.
