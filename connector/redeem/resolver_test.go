@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redeem_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+	"github.com/hexiao-dev/hexiao/connector/redeem/redeemtest"
+)
+
+// plain hides what a vendor can do beside spending.
+type plain struct{ redeem.Provider }
+
+func TestResolution(t *testing.T) {
+	found := func(v ...redeem.Verdict) func(redeem.Leg) redeem.Verdict {
+		var mu sync.Mutex
+		return func(redeem.Leg) redeem.Verdict {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(v) == 0 {
+				return ""
+			}
+			now := v[0]
+			v = v[1:]
+			return now
+		}
+	}
+	m := redeem.Missing
+	tests := map[string]struct {
+		strategy redeem.Strategy
+		provider func(*redeemtest.Vendor) redeem.Provider
+		acts     []redeemtest.Act // the first is the deduction's
+		finds    func(redeem.Leg) redeem.Verdict
+		run      time.Duration
+		state    redeem.State
+		class    redeem.Class
+		manual   bool
+		times    int
+	}{
+		"a look-up finds it": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost},
+			run: 2 * time.Second, state: redeem.StateExecuted, times: 1,
+		},
+		"a look-up that finds nothing proves nothing before the settle window": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
+			run: 59 * time.Second, state: redeem.StateUnknown, class: "lost",
+		},
+		"nor once after it": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
+			run: 65 * time.Second, state: redeem.StateUnknown, class: "lost",
+		},
+		"not found twice after the settle window is a refusal": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
+			run: 80 * time.Second, state: redeem.StateRefused, class: redeem.ClassNotFound,
+		},
+		"a vendor that books late is found, not refused": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{{Apply: true, Lose: true, Delay: 50 * time.Second}},
+			run: 2 * time.Minute, state: redeem.StateExecuted, times: 1,
+		},
+		"a look-up that fails is no evidence": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
+			finds: func(redeem.Leg) redeem.Verdict { return redeem.Inconclusive },
+			run:   24 * time.Hour, state: redeem.StateUnknown, class: "lost",
+		},
+		"something else under our key is a person's": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: found(redeem.Differs),
+			run: time.Minute, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
+		"bills are searched the same way": {
+			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: found(m, m),
+			run: time.Minute, state: redeem.StateExecuted, times: 1,
+		},
+		"a repeat under the same key gets the first answer": {
+			strategy: redeem.ReplaySameRequestID, acts: []redeemtest.Act{redeemtest.DoesLost},
+			run: 2 * time.Second, state: redeem.StateExecuted, times: 1,
+		},
+		"a repeat makes what was never made": {
+			strategy: redeem.ReplaySameBizID, acts: []redeemtest.Act{redeemtest.LostBefore},
+			run: 2 * time.Second, state: redeem.StateExecuted, times: 1,
+		},
+		"a repeat that is refused, and nothing is there": {
+			strategy: redeem.ReplaySameRequestID, acts: []redeemtest.Act{redeemtest.LostBefore, redeemtest.Refuses},
+			run: 2 * time.Second, state: redeem.StateRefused, class: "insufficient-balance",
+		},
+		"a repeat that is lost is repeated": {
+			strategy: redeem.ReplaySameRequestID, acts: []redeemtest.Act{redeemtest.DoesLost, redeemtest.LostBefore, redeemtest.LostBefore},
+			run: 20 * time.Second, state: redeem.StateExecuted, times: 1,
+		},
+		"a vendor that asks for quiet gets it": {
+			strategy: redeem.ReplaySameRequestID,
+			acts:     []redeemtest.Act{redeemtest.DoesLost, {Lose: true, RetryAfter: 40 * time.Second}},
+			run:      30 * time.Second, state: redeem.StateUnknown, class: "lost", times: 1,
+		},
+		"by hand: nothing is sent and a person is asked": {
+			strategy: redeem.Manual, acts: []redeemtest.Act{redeemtest.DoesLost},
+			run: 24 * time.Hour, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
+		"a vendor that cannot be asked is a person's": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost},
+			provider: func(v *redeemtest.Vendor) redeem.Provider { return plain{v} },
+			run:      time.Hour, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
+		"a vendor whose calls may not be repeated is a person's": {
+			strategy: redeem.ReplaySameBizID, acts: []redeemtest.Act{redeemtest.DoesLost},
+			provider: func(v *redeemtest.Vendor) redeem.Provider { return redeemtest.Asked{Vendor: v} },
+			run:      time.Hour, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.cfg.InDoubt = map[string]redeem.Strategy{"alsc": tt.strategy}
+				w.alsc.Next, w.alsc.Finds = script(tt.acts...), tt.finds
+				if tt.provider != nil {
+					w.deps.Providers = map[string]redeem.Provider{"alsc": tt.provider(w.alsc), "zhimai": w.zhimai}
+				}
+				e := w.engine()
+				wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.InDoubt, "")
+				w.resolveFor(e, tt.run)
+				leg := w.get(key("b1")).Legs[0]
+				type seen struct {
+					State  redeem.State
+					Class  redeem.Class
+					Manual bool
+					Times  int
+				}
+				got := seen{leg.State, leg.Outcome.Class, leg.State == redeem.StateUnknown && leg.NextCheck.IsZero(), w.alsc.Entry(leg.Key).Times}
+				if d := cmp.Diff(seen{tt.state, tt.class, tt.manual, tt.times}, got); d != "" {
+					t.Errorf("(-want +got):\n%s", d)
+				}
+				if answered := w.get(key("b1")).Answer != nil; answered != tt.state.Final() {
+					t.Errorf("answered: %v", answered)
+				}
+				time.Sleep(time.Hour)
+			})
+		})
+	}
+}
+
+// crashed is a ledger whose process died: nothing that it is told is kept.
+type crashed struct {
+	*redeemtest.Ledger
+	mu   sync.Mutex
+	dead bool
+}
+
+var errDead = errors.New("this process is dead")
+
+func (c *crashed) isDead() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.dead }
+
+func (c *crashed) kill() { c.mu.Lock(); defer c.mu.Unlock(); c.dead = true }
+
+func (c *crashed) Record(ctx context.Context, r redeem.Redemption) (redeem.Redemption, bool, error) {
+	if c.isDead() {
+		return redeem.Redemption{}, false, errDead
+	}
+	return c.Ledger.Record(ctx, r)
+}
+
+func (c *crashed) Apply(ctx context.Context, ch redeem.Change) (redeem.Redemption, error) {
+	if c.isDead() {
+		return redeem.Redemption{}, errDead
+	}
+	return c.Ledger.Apply(ctx, ch)
+}
+
+func (c *crashed) Get(ctx context.Context, k redeem.Key) (redeem.Redemption, error) {
+	if c.isDead() {
+		return redeem.Redemption{}, errDead
+	}
+	return c.Ledger.Get(ctx, k)
+}
+
+func (c *crashed) Lease(ctx context.Context, brandID, owner string, now, until time.Time, n int) ([]redeem.Leased, error) {
+	if c.isDead() {
+		return nil, errDead
+	}
+	return c.Ledger.Lease(ctx, brandID, owner, now, until, n)
+}
+
+func TestAnotherProcessTakesOverWhatACrashedOneSent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		dying := &crashed{Ledger: w.ledger}
+		alive := w.engine()
+		w.deps.Ledger = dying
+		first := w.engine()
+		w.alsc.Next = script(redeemtest.Act{Apply: true, Linger: time.Second})
+		go first.Verify(t.Context(), request("b1", pay("balance", 1000)))
+		time.Sleep(500 * time.Millisecond)
+		dying.kill()
+		w.resolveFor(alive, 15*time.Second)
+		if d := cmp.Diff([]redeem.State{redeem.StateSent}, w.states(key("b1"))); d != "" {
+			t.Fatalf("taken over before the lease was over: %s", d)
+		}
+		w.resolveFor(alive, 10*time.Second)
+		wantEnding(t, alive.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.Concluded, redeem.SubOK)
+		if n := w.alsc.Entry(upstream("b1", 0)).Times; n != 1 {
+			t.Errorf("deducted %d times", n)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+// stepping is a clock that can be set ahead, as a process that slept finds it.
+type stepping struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (s *stepping) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Add(s.ahead)
+}
+
+func (s *stepping) step(d time.Duration) { s.mu.Lock(); defer s.mu.Unlock(); s.ahead += d }
+
+// sleepy steps the clock between the record and the first byte.
+type sleepy struct {
+	redeemtest.Repeating
+	clock *stepping
+	by    time.Duration
+}
+
+func (s sleepy) Send(ctx context.Context, x redeem.Sending) redeem.Outcome {
+	s.clock.step(s.by)
+	return s.Repeating.Send(ctx, x)
+}
+
+func TestAProcessThatSleptPastItsLeaseSendsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		clock := &stepping{}
+		w.deps.Now = clock.now
+		w.deps.Providers = map[string]redeem.Provider{"zhimai": w.zhimai,
+			"alsc": sleepy{redeemtest.Repeating{Asked: redeemtest.Asked{Vendor: w.alsc}}, clock, time.Minute}}
+		e := w.engine()
+		got := e.Verify(t.Context(), request("b1", pay("balance", 1000)))
+		if n := len(w.alsc.Calls()); n != 0 {
+			t.Errorf("%d calls were made", n)
+		}
+		wantEnding(t, got, redeem.Rejected, redeem.SubUnreachable)
+	})
+}
+
+func TestLateEvidence(t *testing.T) {
+	tests := map[string]struct {
+		act           redeemtest.Act
+		decide        redeem.Kind
+		state         redeem.State
+		contradiction bool
+	}{
+		"a success after a person said executed": {redeemtest.Act{Apply: true, Linger: 10 * time.Second}, redeem.Executed, redeem.StateExecuted, false},
+		"a success after a person said refused":  {redeemtest.Act{Apply: true, Linger: 10 * time.Second}, redeem.Refused, redeem.StateRefused, true},
+		"a refusal after a person said executed": {redeemtest.Act{Refuse: true, Linger: 10 * time.Second}, redeem.Executed, redeem.StateExecuted, true},
+		"a success of a leg that is in doubt":    {redeemtest.Act{Apply: true, Linger: 10 * time.Second}, "", redeem.StateExecuted, false},
+		"a refusal of a leg that is in doubt":    {redeemtest.Act{Refuse: true, Linger: 10 * time.Second}, "", redeem.StateRefused, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				// The other replica's clock is ahead: it takes the leg for abandoned while
+				// the call is still under way.
+				clock := &stepping{}
+				clock.step(time.Minute)
+				w.cfg.InDoubt["alsc"] = redeem.Manual
+				e := w.engine()
+				w.deps.Now = clock.now
+				hasty := w.engine()
+				w.alsc.Next = always(tt.act)
+				wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.InDoubt, "")
+				if _, err := hasty.ResolveDue(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff([]redeem.State{redeem.StateUnknown}, w.states(key("b1"))); d != "" {
+					t.Fatal(d)
+				}
+				if tt.decide != "" {
+					if _, err := hasty.Resolve(t.Context(), redeem.Decision{Key: key("b1"), Verdict: tt.decide, Who: "li", Reason: "seen in the back office"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(20 * time.Second)
+				r := w.get(key("b1"))
+				if r.Legs[0].State != tt.state || r.Contradiction != tt.contradiction {
+					t.Errorf("state %s, contradiction %v; want %s, %v", r.Legs[0].State, r.Contradiction, tt.state, tt.contradiction)
+				}
+			})
+		})
+	}
+}
+
+func TestDecisions(t *testing.T) {
+	tests := map[string]struct {
+		decision redeem.Decision
+		err      bool
+		sub      string
+	}{
+		"executed":           {redeem.Decision{Key: key("b1"), Verdict: redeem.Executed, Who: "li", Reason: "bill 77"}, false, redeem.SubOK},
+		"refused":            {redeem.Decision{Key: key("b1"), Verdict: redeem.Refused, Who: "li", Reason: "no bill"}, false, redeem.SubRefused},
+		"nobody":             {redeem.Decision{Key: key("b1"), Verdict: redeem.Refused, Who: " ", Reason: "no bill"}, true, ""},
+		"no reason":          {redeem.Decision{Key: key("b1"), Verdict: redeem.Refused, Who: "li"}, true, ""},
+		"neither":            {redeem.Decision{Key: key("b1"), Verdict: redeem.Unknown, Who: "li", Reason: "?"}, true, ""},
+		"no such leg":        {redeem.Decision{Key: key("b1"), Leg: 3, Verdict: redeem.Refused, Who: "li", Reason: "?"}, true, ""},
+		"no such redemption": {redeem.Decision{Key: key("b9"), Verdict: redeem.Refused, Who: "li", Reason: "?"}, true, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				e := w.engine()
+				w.zhimai.Next = always(redeemtest.DoesLost)
+				wantEnding(t, e.Verify(t.Context(), request("b1", pay("card", 1000))), redeem.InDoubt, "")
+				_, err := e.Resolve(t.Context(), tt.decision)
+				if (err != nil) != tt.err {
+					t.Fatalf("error %v", err)
+				}
+				got := e.Verify(t.Context(), request("b1", pay("card", 1000)))
+				if tt.err {
+					wantEnding(t, got, redeem.InDoubt, "")
+					return
+				}
+				wantEnding(t, got, redeem.Concluded, tt.sub)
+				if _, err := e.Resolve(t.Context(), tt.decision); !errors.Is(err, redeem.ErrDecision) {
+					t.Errorf("decided twice: %v", err)
+				}
+				events, _ := w.ledger.Events(t.Context(), key("b1"))
+				decided := false
+				for _, ev := range events {
+					decided = decided || ev.Kind == "decision" && ev.Actor == "li" && bytes.Contains(ev.Detail, []byte(tt.decision.Reason))
+				}
+				if !decided {
+					t.Errorf("the decision is not in the log: %+v", events)
+				}
+			})
+		})
+	}
+}
+
+func TestALegUnderWayCannotBeDecided(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.zhimai.Next = always(redeemtest.Act{Apply: true, Linger: 10 * time.Second})
+		e := w.engine()
+		e.Verify(t.Context(), request("b1", pay("card", 1000)))
+		_, err := e.Resolve(t.Context(), redeem.Decision{Key: key("b1"), Verdict: redeem.Refused, Who: "li", Reason: "?"})
+		if !errors.Is(err, redeem.ErrDecision) {
+			t.Errorf("decided: %v", err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestNudge(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.engine()
+		w.zhimai.Next = always(redeemtest.DoesLost)
+		e.Verify(t.Context(), request("b1", pay("card", 1000)))
+		w.deps.Providers["zhimai"] = redeemtest.Asked{Vendor: w.zhimai}
+		w.cfg.InDoubt["zhimai"] = redeem.QueryBills
+		changed := w.engine()
+		w.resolveFor(changed, time.Hour)
+		if d := cmp.Diff([]redeem.State{redeem.StateUnknown}, w.states(key("b1"))); d != "" {
+			t.Fatalf("a person's leg was taken by the machine: %s", d)
+		}
+		if _, err := changed.Nudge(t.Context(), key("b1"), true); err != nil {
+			t.Fatal(err)
+		}
+		w.resolveFor(changed, 2*time.Second)
+		if d := cmp.Diff([]redeem.State{redeem.StateExecuted}, w.states(key("b1"))); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func TestARepeatAsksForACheckWhenNoneIsNear(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.engine()
+		blind := true
+		w.alsc.Next = always(redeemtest.DoesLost)
+		w.alsc.Finds = func(redeem.Leg) redeem.Verdict {
+			if blind {
+				return redeem.Inconclusive
+			}
+			return ""
+		}
+		e.Verify(t.Context(), request("b1", pay("balance", 1000)))
+		w.resolveFor(e, 3*time.Hour)
+		blind = false
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { _ = e.Run(ctx) }()
+		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.Concluded, redeem.SubOK)
+		stop()
+	})
+}
+
+func TestFind(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.engine()
+		ask := redeem.Lookup{BrandID: brand, TransOrderNo: "T1", PaymentNo: "P1", Action: redeem.Verify}
+		if _, err := e.Find(t.Context(), ask); !errors.Is(err, redeem.ErrNotFound) {
+			t.Errorf("found something in an empty ledger: %v", err)
+		}
+		w.alsc.Next = script(redeemtest.Refuses, redeemtest.Does, redeemtest.DoesLost, redeemtest.Refuses)
+		wants := []string{"b1", "b2", "b3", "b3"} // refused, executed, in doubt, refused
+		for i, want := range wants {
+			r := request("b"+string(rune('1'+i)), pay("balance", 100))
+			r.TransOrderNo, r.PaymentNo = "T1", "P1"
+			e.Verify(t.Context(), r)
+			time.Sleep(time.Second)
+			got, err := e.Find(t.Context(), ask)
+			if err != nil || got.BizID != want {
+				t.Errorf("after %s: found %q, %v; want %q", r.BizID, got.BizID, err, want)
+			}
+		}
+		for _, wrong := range []redeem.Lookup{{BrandID: "2", TransOrderNo: "T1"}, {BrandID: brand}, {BrandID: brand, TransOrderNo: "T1", Action: redeem.ReverseVerify}} {
+			if _, err := e.Find(t.Context(), wrong); !errors.Is(err, redeem.ErrNotFound) {
+				t.Errorf("%+v: %v", wrong, err)
+			}
+		}
+	})
+}
+
+func TestTheSweepAnswersWhatACrashLeftSettled(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.cfg.PartialFailure = redeem.ReversePartial
+		dying := &crashed{Ledger: w.ledger}
+		alive := w.engine()
+		w.deps.Ledger = dying
+		first := w.engine()
+		w.zhimai.Next = func(string, redeem.Leg) redeemtest.Act { return redeemtest.Refuses }
+		w.alsc.Next = func(purpose string, _ redeem.Leg) redeemtest.Act {
+			if purpose == "reverse" {
+				dying.kill() // the undoing is made, and nobody writes it down
+			}
+			return redeemtest.Does
+		}
+		wantEnding(t, first.Verify(t.Context(), request("b1", pay("balance", 1000), pay("card", 5))), redeem.InDoubt, "")
+		if w.get(key("b1")).Answer != nil {
+			t.Fatal("answered by a dead process")
+		}
+		w.resolveFor(alive, 2*time.Minute)
+		r := w.get(key("b1"))
+		if r.Answer == nil || redeem.SubCodeOf(r) != redeem.SubReversed || len(w.alsc.Reversals(upstream("b1", 0))) != 1 {
+			t.Errorf("after the sweep: answer %s", r.Answer)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestSpansAndLogs(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		spans := tracetest.NewSpanRecorder()
+		tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+		var log bytes.Buffer
+		w.deps.TracerProvider = tp
+		w.deps.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		w.alsc.Next = script(redeemtest.DoesLost)
+		e := w.engine()
+		ctx, root := tp.Tracer("test").Start(t.Context(), "POST")
+		req := request("b1", pay("balance", 1000))
+		req.TraceID, req.OperatorName = root.SpanContext().TraceID().String(), "王五"
+		e.Verify(ctx, req)
+		root.End()
+		w.resolveFor(e, 10*time.Second)
+		names := map[string]int{}
+		for _, s := range spans.Ended() {
+			names[s.Name()]++
+			if s.Name() == "redeem.resolve" {
+				if len(s.Links()) != 1 || s.Links()[0].SpanContext.TraceID() != root.SpanContext().TraceID() || s.Parent().IsValid() {
+					t.Errorf("the resolver's span is not a root with a link to the redemption: %+v", s.Links())
+				}
+			} else if s.Name() != "POST" && s.Parent().SpanID() != root.SpanContext().SpanID() {
+				t.Errorf("%s is not a child of the call's span", s.Name())
+			}
+		}
+		if d := cmp.Diff(map[string]int{"POST": 1, "redeem.plan": 1, "ledger.record": 1, "ledger.settle": 1, "redeem.resolve": 1}, names); d != "" {
+			t.Errorf("spans (-want +got):\n%s", d)
+		}
+		for _, secret := range []string{req.Mobile, req.PaymentToken, req.OperatorName, "张三"} {
+			if bytes.Contains(log.Bytes(), []byte(secret)) {
+				t.Errorf("the log tells %q", secret)
+			}
+		}
+		for _, word := range []string{`"brand":"11342"`, `"bizId":"b1"`, `"leg":0`, `"kind":"unknown"`} {
+			if !bytes.Contains(log.Bytes(), []byte(word)) {
+				t.Errorf("the log lacks %s:\n%s", word, log.String())
+			}
+		}
+	})
+}
