@@ -55,11 +55,11 @@ func TestTheBodyOfACall(t *testing.T) {
 				tc.request(&req)
 			}
 			c.Send(t.Context(), sending(t, c, req, tc.lines...))
-			if len(v.bodies) != 1 {
-				t.Fatalf("the vendor saw %d requests, want 1", len(v.bodies))
+			if len(v.got()) != 1 {
+				t.Fatalf("the vendor saw %d requests, want 1", len(v.got()))
 			}
 			var pretty bytes.Buffer
-			if err := json.Indent(&pretty, []byte(v.bodies[0]), "", "  "); err != nil {
+			if err := json.Indent(&pretty, []byte(v.got()[0]), "", "  "); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, name+".json", pretty.String()+"\n")

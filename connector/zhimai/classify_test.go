@@ -34,7 +34,9 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		return told{redeem.Executed, "executed", "", "QM77", real + gift, real, gift}
 	}
 	mismatch := told{redeem.Executed, "amount-mismatch", "", "QM77", 1000, 1000, 0}
-	unknown := func(class redeem.Class, code string) told { return told{Kind: redeem.Unknown, Class: class, Code: code} }
+	unknown := func(class redeem.Class, code string) told {
+		return told{Kind: redeem.Unknown, Class: class, Code: code}
+	}
 	refused := func(code string) told { return told{Kind: redeem.Refused, Class: "refused", Code: code} }
 	data := func(fields string) string {
 		return `{"status":true,"code":0,"data":{"status":true,"code":0,"bizId":"QM77"` + fields + `}}`
@@ -100,11 +102,11 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		"a verdict that stands twice":                   {body: `{"status":true,"code":1,"code":0,"data":{"status":true,"code":0}}`, want: unknown("unreadable", "")},
 		"a verdict inside that stands twice":            {body: `{"status":true,"code":0,"data":{"status":true,"code":1,"code":0}}`, want: unknown("unreadable", "")},
 		"a refusal with data that can be read two ways": {body: `{"status":true,"code":9,"data":{"bizId":"1","bizId":"2"}}`, want: unknown("unreadable", "9")},
-		"cut":                                           {body: done10[:len(done10)-1], want: unknown("unreadable", "")},
-		"success with HTTP 500":                         {status: 500, body: done10, want: unknown("http-status", "")},
-		"a refusal with HTTP 404":                       {status: 404, body: `{"status":true,"code":40012}`, want: unknown("http-status", "40012")},
-		"a redirect":                                    {status: 307, body: "", want: unknown("http-status", "")},
-		"too many requests, says the gateway":           {status: 429, body: "", want: unknown("http-status", "")},
+		"cut":                                 {body: done10[:len(done10)-1], want: unknown("unreadable", "")},
+		"success with HTTP 500":               {status: 500, body: done10, want: unknown("http-status", "")},
+		"a refusal with HTTP 404":             {status: 404, body: `{"status":true,"code":40012}`, want: unknown("http-status", "40012")},
+		"a redirect":                          {status: 307, body: "", want: unknown("http-status", "")},
+		"too many requests, says the gateway": {status: 429, body: "", want: unknown("http-status", "")},
 	}
 	seen := map[string]bool{}
 	for name, tc := range tests {
@@ -126,8 +128,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 			if o.HTTPStatus != status || o.Cashier == "" || o.Detail == "" || strings.Contains(o.Cashier, "%") {
 				t.Errorf("outcome is not complete: %+v", o)
 			}
-			if len(v.bodies) != 1 {
-				t.Errorf("the vendor saw %d requests, want 1", len(v.bodies))
+			if len(v.got()) != 1 {
+				t.Errorf("the vendor saw %d requests, want 1", len(v.got()))
 			}
 			seen[string(o.Class)] = true
 		})

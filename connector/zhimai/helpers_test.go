@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,13 @@ func serve(t *testing.T, answer func(n int, body string) (int, string)) *vendor 
 	t.Cleanup(srv.Close)
 	v.url = srv.URL
 	return v
+}
+
+// got is what was received so far.
+func (v *vendor) got() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.bodies)
 }
 
 func says(answer string) func(int, string) (int, string) {
