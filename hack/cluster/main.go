@@ -35,11 +35,13 @@ func main() {
 	}
 }
 
-// exitCode passes the code of an executed command on; everything else is 1.
+// A childExit is the end of the command that exec ran: its code is passed on, and it has said itself what there is to say.
+type childExit struct{ *exec.ExitError }
+
 func exitCode(err error) int {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
-		return exit.ExitCode()
+	var child childExit
+	if errors.As(err, &child) && child.ExitCode() >= 0 {
+		return child.ExitCode()
 	}
 	fmt.Fprintln(os.Stderr, "cluster:", err)
 	return 1
@@ -149,7 +151,11 @@ func execCommand(o *options) *cobra.Command {
 			}
 			child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 			child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
-			return child.Run()
+			err = child.Run()
+			if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+				return childExit{exit}
+			}
+			return err
 		},
 	}
 	cmd.Flags().SetInterspersed(false)

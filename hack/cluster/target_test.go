@@ -4,7 +4,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -126,6 +128,27 @@ func TestKindConfig(t *testing.T) {
 	var patch any
 	if err := yaml.UnmarshalStrict([]byte(parsed.Nodes[0].KubeadmConfigPatches[0]), &patch); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	failed := exec.CommandContext(t.Context(), "sh", "-c", "exit 7").Run()
+	exit, ok := failed.(*exec.ExitError)
+	if !ok {
+		t.Fatalf("unexpected %v", failed)
+	}
+	for name, tc := range map[string]struct {
+		err  error
+		want int
+	}{
+		"the code of an executed command is passed on":  {childExit{exit}, 7},
+		"a tool of ours that failed is a plain failure": {fmt.Errorf("build: %w", exit), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, exitCode(tc.err)); diff != "" {
+				t.Errorf("code (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

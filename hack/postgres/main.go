@@ -35,17 +35,19 @@ func main() {
 	}
 }
 
-// exitCode passes the code of the command on; what failed before that is 1.
+// A childExit is the end of the command: its code is passed on, and it has said itself what there is to say.
+type childExit struct{ *exec.ExitError }
+
 func exitCode(err error) int {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-			return 128 + int(status.Signal())
-		}
-		return exit.ExitCode()
+	var child childExit
+	if !errors.As(err, &child) {
+		fmt.Fprintln(os.Stderr, "postgres:", err)
+		return 1
 	}
-	fmt.Fprintln(os.Stderr, "postgres:", err)
-	return 1
+	if status, ok := child.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return child.ExitCode()
 }
 
 func root() *cobra.Command {
@@ -119,7 +121,11 @@ func execute(ctx context.Context, args, env []string) error {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return childExit{exit}
+	}
+	if err != nil {
 		return fmt.Errorf("run %s: %w", args[0], err)
 	}
 	return nil
