@@ -116,6 +116,7 @@ type call func(ctx context.Context) reply
 type reply struct {
 	answer                 []byte
 	replayed               bool
+	refusal                bool // judged and refused: whatever the code, nobody's fault
 	subCode, field, detail string
 }
 

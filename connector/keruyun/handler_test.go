@@ -35,6 +35,12 @@ const (
 
 var now = time.Unix(1528683797, 0)
 
+var (
+	_ Engine   = (*redeem.Engine)(nil)
+	_ Reverser = (*redeem.Engine)(nil)
+	_ Finder   = (*redeem.Engine)(nil)
+)
+
 // fakeEngine answers as told and remembers what it was asked.
 type fakeEngine struct {
 	mu   sync.Mutex
@@ -371,14 +377,31 @@ func TestARecordedAnswerIsPassedOnByteForByte(t *testing.T) {
 	f := newFixture(t, nil)
 	recorded := VerifyAnswer(redemption(poor), Options{})
 	f.engine.do = func(context.Context, redeem.Request) redeem.Result {
-		return redeem.Result{Ending: redeem.Concluded, Answer: recorded, Replayed: true}
+		return redeem.Result{Ending: redeem.Concluded, Answer: recorded, SubCode: redeem.SubRefused, Replayed: true}
 	}
 	w, _ := f.call(t, signed(verifyPath, V2, seedBody))
 	if diff := cmp.Diff(string(recorded), w.Body.String()); diff != "" {
 		t.Error("(-want +got):", diff)
 	}
-	if a := f.accesses[0]; !a.Replayed || a.SubCode != redeem.SubRefused {
+	if a := f.accesses[0]; !a.Replayed || a.SubCode != redeem.SubRefused || a.MessageUUID != callersTrace || a.TraceID == callersTrace {
 		t.Errorf("observed %+v", a)
+	}
+}
+
+func TestARefusalIsNoFaultHoweverItIsTold(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Replies.RefusalAsFault = true })
+	for _, result := range []redeem.Result{
+		{Ending: redeem.Concluded, Answer: VerifyAnswer(redemption(poor), Options{RefusalAsFault: true}), SubCode: redeem.SubRefused},
+		{Ending: redeem.Rejected, Rejection: &redeem.Rejection{SubCode: redeem.SubRefused, Cashier: "该资产未开通核销"}},
+	} {
+		f.engine.do = func(context.Context, redeem.Request) redeem.Result { return result }
+		f.log.Reset()
+		if _, got := f.call(t, signed(verifyPath, V2, seedBody)); got.Code != CodeFault {
+			t.Errorf("code %d", got.Code)
+		}
+		if log := f.log.String(); !strings.Contains(log, "level=INFO") || !strings.Contains(log, "subCode=202") {
+			t.Error(log)
+		}
 	}
 }
 
@@ -411,7 +434,7 @@ func TestResultQueryIsAnsweredFromTheLedger(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, func(c *Config) { c.Finder = test.finder })
+			f := newFixture(t, func(c *Config) { c.Finder, c.Replies.RefusalAsFault = test.finder, true })
 			w, got := f.call(t, signed(resultPath, V2, []byte(test.body)))
 			if w.Code != http.StatusOK || got.Code != test.code || (got.Result != nil && got.Result.SubCode != test.subCode) {
 				t.Errorf("status %d: %s", w.Code, w.Body)

@@ -23,18 +23,22 @@ import (
 
 // Access is what is logged of a request. It holds nothing personal and no secret.
 type Access struct {
-	SPI        string // "verify", "reverse", "result"; empty when no SPI was reached
-	BrandID    string // the brand that the handler serves
-	BizID      string // empty before the body was read
-	FlowID     string // thirdFlowNo of a reversal
-	ShopID     string
-	TraceID    string
-	HTTPStatus int
-	Code       int    // of the envelope
-	SubCode    string // even where the envelope has no place for it
-	Version    Version
+	SPI     string // "verify", "reverse", "result"; empty when no SPI was reached
+	BrandID string // the brand that the handler serves
+	BizID   string // empty before the body was read
+	FlowID  string // thirdFlowNo of a reversal
+	ShopID  string
+	TraceID string
+	// MessageUUID of the answer: TraceID, or that of the request it was recorded for.
+	MessageUUID string
+	HTTPStatus  int
+	Code        int    // of the envelope
+	SubCode     string // even where the envelope has no place for it
+	Version     Version
 	// Authenticated: the signature passed.
 	Authenticated bool
+	// Refusal: the request was judged and refused, in whatever form that is told.
+	Refusal bool
 	// Replayed: the answer was recorded by an earlier request.
 	Replayed bool
 	Detail   string // English: why it was not redeemed
@@ -103,13 +107,13 @@ func traceID(span trace.Span) string {
 // finish reads code and sub code off the answer, and tells span, log and observer.
 func (h *Handler) finish(ctx context.Context, span trace.Span, x *exchange, rep reply) {
 	a := &x.access
-	a.Code, a.SubCode = peek(rep.answer)
+	a.Code, a.SubCode, a.MessageUUID = peek(rep.answer)
 	a.SubCode = orElse(a.SubCode, rep.subCode)
-	a.Replayed, a.Field, a.Detail = rep.replayed, rep.field, rep.detail
+	a.Refusal, a.Replayed, a.Field, a.Detail = rep.refusal, rep.replayed, rep.field, rep.detail
 	a.Duration = h.cfg.Clock().Sub(x.arrived)
 
 	span.SetAttributes(a.attributes()...)
-	if a.Code == CodeFault && (a.Authenticated || a.HTTPStatus >= http.StatusInternalServerError) {
+	if a.fault() || a.HTTPStatus >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, a.Detail)
 		span.SetAttributes(semconv.ErrorTypeKey.String(orElse(a.SubCode, "3000")))
 	}
@@ -119,19 +123,20 @@ func (h *Handler) finish(ctx context.Context, span trace.Span, x *exchange, rep 
 	}
 }
 
-// peek reads code and sub code of an envelope. What the engine answers was rendered by
-// an earlier call perhaps, so its bytes are the only source.
-func peek(answer []byte) (code int, subCode string) {
+// peek reads an envelope. What the engine answers was rendered for an earlier call
+// perhaps, so its bytes are the only source.
+func peek(answer []byte) (code int, subCode, messageUUID string) {
 	var e struct {
-		Code   int `json:"code"`
-		Result struct {
+		Code        int    `json:"code"`
+		MessageUUID string `json:"messageUuid"`
+		Result      struct {
 			SubCode string `json:"subCode"`
 		} `json:"result"`
 	}
 	if err := json.Unmarshal(answer, &e); err != nil {
-		return CodeInDoubt, SubInternal
+		return CodeInDoubt, SubInternal, ""
 	}
-	return e.Code, e.Result.SubCode
+	return e.Code, e.Result.SubCode, e.MessageUUID
 }
 
 func (a *Access) attributes() []attribute.KeyValue {
@@ -150,11 +155,14 @@ func (a *Access) attributes() []attribute.KeyValue {
 	return attrs
 }
 
+// fault: the caller did nothing wrong and nothing was redeemed.
+func (a *Access) fault() bool { return a.Authenticated && a.Code == CodeFault && !a.Refusal }
+
 // level: a refusal is daily business; what a person may have to look at is a warning;
 // our own fault is an error.
 func (a *Access) level() slog.Level {
 	switch {
-	case a.Authenticated && a.Code == CodeFault:
+	case a.fault():
 		return slog.LevelError
 	case !a.Authenticated || a.Code == CodeInDoubt:
 		return slog.LevelWarn
@@ -172,7 +180,7 @@ func (a *Access) logAttrs() []slog.Attr {
 		slog.String("subCode", a.SubCode),
 		slog.Int("status", a.HTTPStatus),
 		slog.Duration("duration", a.Duration),
-		slog.String("messageUuid", a.TraceID),
+		slog.String("messageUuid", a.MessageUUID),
 	}
 	if a.Version != "" {
 		attrs = append(attrs, slog.String("version", string(a.Version)))

@@ -16,7 +16,8 @@ func (h *Handler) result(x *exchange, body []byte) call {
 	return func(ctx context.Context) reply {
 		if rejection != nil {
 			req := redeem.Request{BrandID: l.BrandID, TransOrderNo: l.TransOrderNo, PaymentNo: l.PaymentNo, TraceID: traceID}
-			return h.rejected(req, rejection)
+			// Not with code 3000 either, however refusals are told.
+			return reply{answer: RejectionAnswer(req, rejection, Options{}), refusal: true, field: rejection.Field, detail: rejection.Detail}
 		}
 		found, err := h.cfg.Finder.Find(ctx, l)
 		switch {

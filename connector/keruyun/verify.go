@@ -27,7 +27,7 @@ func (h *Handler) redeem(x *exchange, req redeem.Request, rejection *redeem.Reje
 		res := do(ctx, req)
 		switch {
 		case res.Ending == redeem.Concluded && len(res.Answer) > 0:
-			return reply{answer: res.Answer, replayed: res.Replayed, detail: res.Detail}
+			return reply{answer: res.Answer, replayed: res.Replayed, refusal: res.SubCode != redeem.SubOK, subCode: res.SubCode, detail: res.Detail}
 		case res.Ending == redeem.Rejected && res.Rejection != nil:
 			return h.rejected(req, res.Rejection)
 		default:
@@ -37,5 +37,8 @@ func (h *Handler) redeem(x *exchange, req redeem.Request, rejection *redeem.Reje
 }
 
 func (h *Handler) rejected(req redeem.Request, r *redeem.Rejection) reply {
-	return reply{answer: RejectionAnswer(req, r, h.cfg.Replies), subCode: r.SubCode, field: r.Field, detail: r.Detail}
+	return reply{
+		answer:  RejectionAnswer(req, r, h.cfg.Replies),
+		refusal: !r.Retryable, subCode: r.SubCode, field: r.Field, detail: r.Detail,
+	}
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keruyun
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
+
+var (
+	subCodeTable = regexp.MustCompile(`(?s)(<!-- sub-codes: [^\n]*-->\n).*(<!-- /sub-codes -->)`)
+	jsonBlock    = regexp.MustCompile("(?s)```json\n(.*?)```")
+)
+
+func TestReferencePagesListEverySubCode(t *testing.T) {
+	for page, table := range map[string]string{"member-spi.md": englishTable(), "member-spi.zh-CN.md": chineseTable()} {
+		t.Run(page, func(t *testing.T) {
+			file := filepath.Join("..", "..", "docs", "reference", page)
+			got, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := subCodeTable.ReplaceAllString(string(got), "${1}"+table+"${2}")
+			if *update {
+				if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, string(got)); diff != "" {
+				t.Error("(-want +got):", diff)
+			}
+		})
+	}
+}
+
+func TestReferencePagesShowAnAnswerThatIsGiven(t *testing.T) {
+	for _, page := range []string{"member-spi.md", "member-spi.zh-CN.md"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want any
+		if err := json.Unmarshal([]byte(jsonBlock.FindStringSubmatch(string(raw))[1]), &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(VerifyAnswer(redemption(paid), Options{}), &want); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got): %s", page, diff)
+		}
+	}
+}
+
+func TestNoSubCodeHasTwoMeanings(t *testing.T) {
+	seen := map[string]string{}
+	for _, table := range [][]redeem.SubCode{redeem.SubCodes, SubCodes} {
+		for _, c := range table {
+			if other, twice := seen[c.Code]; twice {
+				t.Errorf("%s means %q and %q", c.Code, other, c.Meaning)
+			}
+			if c.Meaning == "" || c.Cashier == "" {
+				t.Errorf("%s is not explained", c.Code)
+			}
+			seen[c.Code] = c.Meaning
+		}
+	}
+}
+
+func englishTable() string {
+	var b strings.Builder
+	b.WriteString("| sub code | meaning | what the cashier reads | the same request may succeed later |\n| --- | --- | --- | --- |\n")
+	for _, c := range SubCodes {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Code, c.Meaning, c.Cashier, yesNo(c.Retryable, "yes", "no"))
+	}
+	return b.String()
+}
+
+func chineseTable() string {
+	var b strings.Builder
+	b.WriteString("| 子码 | 收银员看到的提示 | 原请求稍后重试可能成功 |\n| --- | --- | --- |\n")
+	for _, c := range SubCodes {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Code, c.Cashier, yesNo(c.Retryable, "是", "否"))
+	}
+	return b.String()
+}
+
+func yesNo(b bool, yes, no string) string {
+	if b {
+		return yes
+	}
+	return no
+}
