@@ -187,10 +187,3 @@ func (l *callLog) reset() {
 	l.calls = nil
 	l.deliveries = map[deliveryKey]*Delivery{}
 }
-
-// peek is the number that the newest call has.
-func (l *callLog) peek() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.next - 1
-}

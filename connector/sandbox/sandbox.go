@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -40,6 +41,8 @@ type Sandbox struct {
 	mux    *http.ServeMux
 	done   chan struct{} // closed by Close: ends hanging and sleeping calls
 	close  sync.Once
+
+	gatewayCalls atomic.Int64 // numbers TOP's own request ids
 
 	// booking makes "look whether this key was used, then book" one step, a
 	// vendor at a time.

@@ -169,7 +169,7 @@ func (a topSecrets) signed(p map[string]string) bool {
 }
 
 // gatewayID is the gateway's own number of a call, not the caller's request_id.
-func (t *topCall) gatewayID() string { return fmt.Sprintf("sandbox%08d", t.s.calls.peek()) }
+func (t *topCall) gatewayID() string { return fmt.Sprintf("sandbox%08d", t.s.gatewayCalls.Add(1)) }
 
 func (t *topCall) errorReply(e topError) reply {
 	body := object{{"code", int64(e.code)}, {"msg", e.msg}}
