@@ -86,6 +86,7 @@ func serveCommand(stderr io.Writer) *cobra.Command {
 	flags.DurationVar(&cfg.DrainDelay, "drain-delay", 3*time.Second, "how long requests are still taken after SIGTERM, while load balancers learn of it")
 	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 25*time.Second, "how long calls under way may take after that")
 	flags.StringVar(&cfg.Owner, "owner", os.Getenv("K8S_POD_NAME"), "name of this process in the ledger's leases (default: the Pod's name, else the host's)")
+	timingFlags(cmd, &cfg.Timings)
 	level := flags.String("log-level", "", "debug, info, warn or error (default: spec.telemetry.logLevel)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b, err := brand.Load(*files)
@@ -114,6 +115,25 @@ func serveCommand(stderr io.Writer) *cobra.Command {
 		return s.Run(cmd.Context())
 	}
 	return cmd
+}
+
+// timingFlags are the advanced timings. They are not shown: the defaults fit every
+// vendor and every cluster that is known, and a wrong value costs safety. They must be
+// the same on all replicas.
+func timingFlags(cmd *cobra.Command, t *service.Timings) {
+	for _, f := range []struct {
+		value       *time.Duration
+		name, usage string
+	}{
+		{&t.LeaseMargin, "lease-margin", "advanced: how long after a call's end another replica takes its leg for abandoned; more than the replicas' clocks differ (default 5s)"},
+		{&t.SettleWindow, "settle-window", `advanced: how long after the sending a vendor's "not found" proves nothing (default 1m)`},
+		{&t.AbandonAfter, "abandon-after", "advanced: how long a leg that was never sent waits for a repeat (default 10m)"},
+		{&t.ResolverIdle, "resolver-idle", "advanced: how often the ledger is asked for what is due (default 500ms)"},
+		{&t.ResolverLease, "resolver-lease", "advanced: how long the resolver holds a leg; well above 3s (default 30s)"},
+	} {
+		cmd.Flags().DurationVar(f.value, f.name, 0, f.usage)
+		_ = cmd.Flags().MarkHidden(f.name) // the flag was defined above
+	}
 }
 
 func logger(w io.Writer, level string) (*slog.Logger, error) {

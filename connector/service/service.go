@@ -41,6 +41,8 @@ type Config struct {
 	DrainDelay, DrainTimeout time.Duration
 	// Owner names this process in the ledger's leases, such as the Pod's name.
 	Owner string
+	// Timings of the engine, for who knows why.
+	Timings Timings
 	// Version of the connector.
 	Version string
 	Logger  *slog.Logger
@@ -183,14 +185,14 @@ func (s *Service) assemble() (err error) {
 	if err != nil {
 		return err
 	}
-	s.engine, err = redeem.New(s.engineConfig(), redeem.Deps{
+	s.engine, err = redeem.New(s.engineConfig(), edges(redeem.Deps{
 		Ledger: s.ledger, Providers: s.providers,
 		Render:         func(r redeem.Redemption) []byte { return keruyun.VerifyAnswer(r, s.replies()) },
 		HashMobile:     s.hashMobile,
 		Logger:         s.log,
 		TracerProvider: s.telemetry.TracerProvider(),
 		Metrics:        engineMetrics{s.meter},
-	})
+	}))
 	if err != nil {
 		return err
 	}
@@ -230,6 +232,7 @@ func (s *Service) engineConfig() redeem.Config {
 		ReplyMargin:   min(200*time.Millisecond, spec.Keruyun.ReplyDeadline.Duration/10),
 		Owner:         s.cfg.Owner, ConfigRevision: s.brand.Revision, ConnectorVersion: s.cfg.Version,
 	}
+	s.cfg.Timings.apply(&cfg)
 	for _, r := range spec.Routes {
 		cfg.Routes = append(cfg.Routes, redeem.Route{
 			Name: r.Name, AssetMappingIDs: r.Match.AssetMappingIDs, Asset: redeem.Asset(r.Asset), Provider: string(r.Provider),
