@@ -8,6 +8,7 @@ package spans
 
 import (
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -234,8 +235,8 @@ func fromProto(req *collector.ExportTraceServiceRequest) []Span {
 
 func fromSpan(sp *otlp.Span, resource map[string]string) Span {
 	s := Span{
-		TraceID: hex.EncodeToString(sp.GetTraceId()), SpanID: hex.EncodeToString(sp.GetSpanId()),
-		ParentID: hex.EncodeToString(sp.GetParentSpanId()), Service: resource["service.name"], Name: sp.GetName(),
+		TraceID: id(sp.GetTraceId(), 16), SpanID: id(sp.GetSpanId(), 8),
+		ParentID: id(sp.GetParentSpanId(), 8), Service: resource["service.name"], Name: sp.GetName(),
 		Kind:  strings.ToLower(strings.TrimPrefix(sp.GetKind().String(), "SPAN_KIND_")),
 		Start: stamp(sp.GetStartTimeUnixNano()), End: stamp(sp.GetEndTimeUnixNano()),
 		Error: sp.GetStatus().GetCode() == otlp.Status_STATUS_CODE_ERROR, Message: sp.GetStatus().GetMessage(),
@@ -245,9 +246,19 @@ func fromSpan(sp *otlp.Span, resource map[string]string) Span {
 		s.Events = append(s.Events, Event{e.GetName(), stamp(e.GetTimeUnixNano()), attributes(e.GetAttributes())})
 	}
 	for _, l := range sp.GetLinks() {
-		s.Links = append(s.Links, Link{hex.EncodeToString(l.GetTraceId()), hex.EncodeToString(l.GetSpanId())})
+		s.Links = append(s.Links, Link{id(l.GetTraceId(), 16), id(l.GetSpanId(), 8)})
 	}
 	return s
+}
+
+// id writes an id of size bytes as hexadecimal. OTLP's JSON has ids in
+// hexadecimal already, which protobuf's JSON takes for base64: the bytes that
+// come of it are half as many again, and turn back into the text.
+func id(raw []byte, size int) string {
+	if len(raw) == size*3/2 {
+		return strings.ToLower(base64.StdEncoding.EncodeToString(raw))
+	}
+	return hex.EncodeToString(raw)
 }
 
 func stamp(ns uint64) time.Time { return time.Unix(0, int64(ns)).UTC() }
