@@ -133,6 +133,7 @@ func link(parent string, programs map[string]string) (string, error) {
 		}
 		// Renamed into place: another test run may be starting a program by this very name.
 		aside := fmt.Sprintf("%s.%d", path, os.Getpid())
+		_ = os.Remove(aside) // of an earlier process with this id
 		if err := errors.Join(os.Symlink(target, aside), os.Rename(aside, path)); err != nil {
 			return "", err
 		}

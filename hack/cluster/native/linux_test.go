@@ -16,17 +16,19 @@ import (
 
 func TestOverlap(t *testing.T) {
 	const routes = `default via 192.168.1.1 dev eth0
+0.0.0.0/1 via 10.7.0.1 dev tun0
+10.0.0.0/8 via 10.7.0.1 dev tun0
 192.168.1.0/24 dev eth0 proto kernel scope link src 192.168.1.2
 10.8.0.0/13 via 192.168.1.9 dev eth0
 10.201.3.7 via 192.168.1.9 dev eth0
 local 10.202.4.1 dev dummy0 table local proto kernel scope host src 10.202.4.1
 `
 	for name, tc := range map[string]struct{ network, want string }{
-		"a free network has no route":               {"10.200.0.0/24", ""},
-		"a wider route overlaps":                    {"10.9.1.0/24", "10.8.0.0/13"},
-		"the route of a host overlaps":              {"10.201.3.0/24", "10.201.3.7/32"},
-		"an address of the machine overlaps":        {"10.202.4.0/24", "10.202.4.1/32"},
-		"a gateway or a source address is no route": {"192.168.0.0/24", ""},
+		"a network under nothing but the routes of a VPN is free": {"10.200.0.0/24", ""},
+		"a wider route overlaps":                                  {"10.9.1.0/24", "10.8.0.0/13"},
+		"the route of a host overlaps":                            {"10.201.3.0/24", "10.201.3.7/32"},
+		"an address of the machine overlaps":                      {"10.202.4.0/24", "10.202.4.1/32"},
+		"a gateway or a source address is no route":               {"192.168.0.0/24", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, overlap(routes, netip.MustParsePrefix(tc.network))); diff != "" {

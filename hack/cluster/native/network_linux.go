@@ -88,8 +88,10 @@ func routable(ctx context.Context, l layout) error {
 }
 
 // overlap returns the first destination of a list of routes, as `ip -oneline route` prints it, that shares addresses with one of the
-// networks; the default route does not count.
+// networks. Routes as wide as those of a VPN (10.0.0.0/8, 0.0.0.0/1) do not count: the narrower ones of the cluster win over them,
+// and refusing them would leave no address at all.
 func overlap(routes string, networks ...netip.Prefix) string {
+	const widest = 8
 	for line := range strings.Lines(routes) {
 		for _, field := range strings.Fields(line)[:min(2, len(strings.Fields(line)))] { // "local 10.0.0.1 dev …" has a type first
 			route, err := netip.ParsePrefix(field)
@@ -101,7 +103,7 @@ func overlap(routes string, networks ...netip.Prefix) string {
 				route = netip.PrefixFrom(addr, addr.BitLen())
 			}
 			for _, network := range networks {
-				if route.Bits() > 0 && route.Overlaps(network) {
+				if route.Bits() > widest && route.Overlaps(network) {
 					return route.String()
 				}
 			}
