@@ -71,7 +71,7 @@ func TestResolution(t *testing.T) {
 		"a look-up that fails is no evidence": {
 			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
 			finds: func(redeem.Leg) redeem.Verdict { return redeem.Inconclusive },
-			run:   24 * time.Hour, state: redeem.StateUnknown, class: "lost",
+			run:   2 * time.Hour, state: redeem.StateUnknown, class: "lost",
 		},
 		"something else under our key is a person's": {
 			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: found(redeem.Differs),
@@ -104,7 +104,7 @@ func TestResolution(t *testing.T) {
 		},
 		"by hand: nothing is sent and a person is asked": {
 			strategy: redeem.Manual, acts: []redeemtest.Act{redeemtest.DoesLost},
-			run: 24 * time.Hour, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+			run: 2 * time.Hour, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
 		},
 		"a vendor that cannot be asked is a person's": {
 			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost},
@@ -393,7 +393,7 @@ func TestARepeatAsksForACheckWhenNoneIsNear(t *testing.T) {
 			return ""
 		}
 		e.Verify(t.Context(), request("b1", pay("balance", 1000)))
-		w.resolveFor(e, 3*time.Hour)
+		w.resolveFor(e, 90*time.Minute)
 		blind = false
 		ctx, stop := context.WithCancel(t.Context())
 		go func() { _ = e.Run(ctx) }()

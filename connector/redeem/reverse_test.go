@@ -159,7 +159,7 @@ func TestAReversalThatNoMachineCanMakeWaitsForAPerson(t *testing.T) {
 				if got.Ending != redeem.InDoubt || got.Rejection == nil || got.Rejection.SubCode != redeem.SubManualReversal {
 					t.Fatalf("%+v", got)
 				}
-				w.resolveFor(e, 24*time.Hour)
+				w.resolveFor(e, time.Hour)
 				wantEnding(t, e.Reverse(t.Context(), undo("r2", "b1", pay("card", 1))), redeem.Rejected, redeem.SubOverReversed)
 				_, err := e.Resolve(t.Context(), redeem.Decision{Key: undoKey("r1"), Verdict: redeem.Refused, Who: "li", Reason: "not possible any more"})
 				if err != nil {
