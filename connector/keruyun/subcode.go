@@ -55,7 +55,7 @@ var SubCodes = []redeem.SubCode{
 	{Code: SubNoRecord, Meaning: "Result query: nothing was ever redeemed under these numbers.", Cashier: textNotFound},
 
 	{Code: SubMalformedQuery, Meaning: "A public parameter is missing, doubled or malformed.", Cashier: "公共参数错误，本次未核销，请联系技术支持"},
-	{Code: SubBodyUnread, Meaning: "The body broke off.", Cashier: "请求内容不完整，本次未核销，请重试", Retryable: true},
+	{Code: SubBodyUnread, Meaning: "The body broke off.", Cashier: "请求内容不完整，请重试", Retryable: true},
 	{Code: SubBadSignature, Meaning: "Signature, `appKey`, `brandId` or `version` is not accepted.", Cashier: "签名校验失败，本次未核销，请联系技术支持检查应用密钥配置"},
 	{Code: SubStale, Meaning: "The time stamp is more than 300 s from the connector's clock.", Cashier: "请求时间与服务器时间相差过大，本次未核销，请校准时间后重试"},
 	{Code: SubUnknownPath, Meaning: "No such SPI.", Cashier: "接口地址不存在，请联系技术支持"},
@@ -63,8 +63,8 @@ var SubCodes = []redeem.SubCode{
 	{Code: SubMethod, Meaning: "The method is not POST.", Cashier: "请求方式必须是POST，请联系技术支持"},
 	{Code: SubTooLarge, Meaning: "The body is larger than 64 KiB.", Cashier: "请求内容过大，本次未核销，请分次核销"},
 	{Code: SubMediaType, Meaning: "`Content-Type` is not `application/json` in UTF-8, or the body is compressed.", Cashier: "请求类型必须是application/json，请联系技术支持"},
-	{Code: SubOverloaded, Meaning: "Too many requests at once.", Cashier: "系统繁忙，本次未核销，请稍后重试", Retryable: true},
-	{Code: SubDraining, Meaning: "This connector is shutting down.", Cashier: "服务正在重启，本次未核销，请稍后重试", Retryable: true},
+	{Code: SubOverloaded, Meaning: "Too many requests at once.", Cashier: "系统繁忙，请稍后重试；此前提交过的，以核销结果查询为准", Retryable: true},
+	{Code: SubDraining, Meaning: "This connector is shutting down.", Cashier: "服务正在重启，请稍后重试；此前提交过的，以核销结果查询为准", Retryable: true},
 	{Code: SubInternal, Meaning: "A defect of the connector; nothing was sent when the code is 3000.", Cashier: "系统异常，本次未核销，请联系技术支持"},
 }
 
