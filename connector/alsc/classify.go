@@ -148,7 +148,7 @@ var rowUndocumented = rule{
 
 // rowRepeatRefused stands in for a refusal when the call was a repeat.
 var rowRepeatRefused = answer.Row{
-	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, without `trustRepeatRefusals`: the first call may be the reason",
+	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, unless `repeatRefusals` is Final: the first call may be the reason",
 	Kind: redeem.Unknown, Class: "repeat-refused", Till: answer.TillUnknown, Next: answer.NextResolve,
 }
 

@@ -194,6 +194,9 @@ func TestAReversal(t *testing.T) {
 			leg := legOf(plan)
 			leg.Key = "HXREVERSAL"
 			o := c.Reverse(t.Context(), redeem.Sending{Leg: leg, Action: redeem.ReverseVerify})
+			if o.Cashier != "反核销成功" || o.Lines[0].Cashier != o.Cashier {
+				t.Errorf("the till hears %s, of a line %s", o.Cashier, o.Lines[0].Cashier)
+			}
 			if o.Kind != redeem.Executed || o.Class != "executed" || o.Total != tc.total || len(o.Lines) != len(tc.back) {
 				t.Errorf("got %+v", o)
 			}

@@ -173,6 +173,15 @@ func TestATillTextHasThePlaceForAQuote(t *testing.T) {
 	}
 }
 
+func TestAReversalSpeaksOfGivingBack(t *testing.T) {
+	for _, till := range []string{TillExecuted, TillRefused, TillNotSent, TillBusy, TillConfig, TillUnknown} {
+		o := Reversal(Row{Till: till}.Outcome(200, "", "券已失效", ""))
+		if strings.Contains(o.Cashier, "扣款") || strings.Contains(o.Cashier, "收款") || strings.Contains(o.Cashier, "支付方式") {
+			t.Errorf("the till hears %s", o.Cashier)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, body := range []string{`{"a":1}`, `{"a":{"b":[1,{"c":null}]}}`, `{"a":1,"a":2}`, `{"a":1e999}`, "\ufeff{}", `{`} {
 		f.Add(body)

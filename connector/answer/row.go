@@ -4,6 +4,8 @@ package answer
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/hexiao-dev/hexiao/connector/oneshot"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
@@ -83,6 +85,25 @@ func Transport(err error) redeem.Outcome {
 	o.Class = redeem.Class(e.Cause)
 	if e.Cause == "" {
 		o.Class = "unforeseen"
+	}
+	return o
+}
+
+// reversalTexts turns what the till hears of a redemption into what it hears of a
+// reversal.
+var reversalTexts = strings.NewReplacer(
+	TillUnknown, "反核销结果确认中，请勿重复退款，请稍后查询反核销结果",
+	TillExecuted, "反核销成功",
+	"本次未扣款", "本次未退回",
+	"请核对后重试或更换支付方式", "请核对后重试或联系门店管理员",
+)
+
+// Reversal is o in the words of a reversal.
+func Reversal(o redeem.Outcome) redeem.Outcome {
+	o.Cashier = reversalTexts.Replace(o.Cashier)
+	o.Lines = slices.Clone(o.Lines)
+	for i := range o.Lines {
+		o.Lines[i].Cashier = reversalTexts.Replace(o.Lines[i].Cashier)
 	}
 	return o
 }

@@ -67,7 +67,7 @@ var rules = []rule{
 	},
 	{
 		Row: answer.Row{
-			Name: "system-refused", Answer: "`status` false with a `code` in `notExecutedCodes`",
+			Name: "system-refused", Answer: "`status` false with a `code` in `refusedCodes`",
 			Kind: redeem.Refused, Class: "system-refused", Till: answer.TillConfig, Next: answer.NextNothing,
 		},
 		when: func(c Config, _ string, r reply) bool {
@@ -100,7 +100,7 @@ var rules = []rule{
 
 // rowRepeatRefused stands in for a refusal when the call was a repeat.
 var rowRepeatRefused = answer.Row{
-	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, without `trustRepeatRefusals`: the first call may be the reason",
+	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, unless `repeatRefusals` is Final: the first call may be the reason",
 	Kind: redeem.Unknown, Class: "repeat-refused", Till: answer.TillUnknown, Next: answer.NextResolve,
 }
 

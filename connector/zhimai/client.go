@@ -93,6 +93,9 @@ func (c *Client) attempt(ctx context.Context, s redeem.Sending, repeat bool) red
 	if repeat && o.Kind == redeem.Refused && !c.cfg.TrustRepeatRefusals {
 		o = rowRepeatRefused.Outcome(o.HTTPStatus, o.Code, "", "")
 	}
+	if s.Action == redeem.ReverseVerify {
+		o = answer.Reversal(o)
+	}
 	answer.EndSpan(span, o)
 	if o.Class == "amount-mismatch" {
 		c.log.ErrorContext(ctx, "vendor reports other amounts than it was asked for",

@@ -201,6 +201,9 @@ func TestAReversal(t *testing.T) {
 			t.Errorf("got plan %+v", plan)
 		}
 		o := c.Reverse(t.Context(), redeem.Sending{Leg: leg, Action: redeem.ReverseVerify})
+		if o.Cashier != "反核销成功" || o.Lines[0].Cashier != o.Cashier {
+			t.Errorf("the till hears %s, of a line %s", o.Cashier, o.Lines[0].Cashier)
+		}
 		if diff := cmp.Diff(told{redeem.Executed, "executed", "", "QM78", 1000, 800, 200}, tell(o)); diff != "" {
 			t.Errorf("outcome (-want +got):\n%s", diff)
 		}
