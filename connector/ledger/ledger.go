@@ -518,7 +518,7 @@ func (l *Ledger) InDoubt(ctx context.Context, brandID string) ([]redeem.Doubt, e
 	var doubts []redeem.Doubt
 	err := l.store.read(ctx, query{
 		sql: `SELECT provider, count(*), count(CASE WHEN next_check = 0 THEN 1 END), min(unknown_at) FROM leg
-			WHERE brand_id = $1 AND state = 'unknown' GROUP BY provider ORDER BY provider`,
+			WHERE brand_id = $1 AND resolved_at = 0 AND state = 'unknown' GROUP BY provider ORDER BY provider`,
 		args: []any{brandID},
 		each: func(scan func(...any) error) error {
 			var d redeem.Doubt

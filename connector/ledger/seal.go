@@ -118,7 +118,7 @@ func (l *Ledger) nextSeal(ctx context.Context, brandID string, now time.Time) (S
 
 // link makes the seal after last, and its statements.
 func link(last Seal, brandID string, at time.Time, members []member) (Seal, []statement) {
-	next := Seal{BrandID: brandID, No: last.No + 1, At: stored(at), Members: int64(len(members)), PrevHash: blob(last.Hash)}
+	next := Seal{BrandID: brandID, No: last.No + 1, At: stored(at), Members: int64(len(members)), PrevHash: last.Hash}
 	next.Hash = next.sum(members)
 	statements := make([]statement, 0, 1+2*len(members))
 	statements = append(statements, statement{sql: insertSeal, must: true, args: []any{brandID, next.No, micros(next.At), next.Members, blob(next.PrevHash), next.Hash}})
@@ -131,7 +131,7 @@ func link(last Seal, brandID string, at time.Time, members []member) (Seal, []st
 func (s *Seal) scan(scan func(...any) error) error {
 	var at int64
 	err := scan(&s.BrandID, &s.No, &at, &s.Members, &s.PrevHash, &s.Hash)
-	s.At = moment(at)
+	s.At, s.PrevHash = moment(at), nilIfEmpty(s.PrevHash)
 	return err
 }
 
@@ -404,7 +404,7 @@ func (l *Ledger) verifySeal(ctx context.Context, s, before Seal) error {
 	switch {
 	case s.No != before.No+1:
 		what = fmt.Sprintf("seal %d is missing", before.No+1)
-	case !bytes.Equal(s.PrevHash, blob(before.Hash)):
+	case !bytes.Equal(s.PrevHash, before.Hash):
 		what = "it does not follow the seal before it"
 	case int64(len(members)) != s.Members:
 		what = fmt.Sprintf("it has %d members and was made over %d", len(members), s.Members)

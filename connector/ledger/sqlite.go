@@ -275,7 +275,7 @@ func (s *sqliteStore) commitGroup(group []*sqliteJob) {
 		if !job.taken.CompareAndSwap(false, true) {
 			continue
 		}
-		err := s.savepoint(job)
+		err := s.savepoint(job, len(group) > 1)
 		if err != nil && spoilsTransaction(err) {
 			_ = s.writer.exec("ROLLBACK") // SQLite may have done so itself
 			s.fail(group, err, isFsync(err))
@@ -315,19 +315,23 @@ func (s *sqliteStore) fail(group []*sqliteJob, err error, disk bool) {
 	s.fatal(broken)
 }
 
-// savepoint runs the job so that its failure leaves the others of the group alone.
-func (s *sqliteStore) savepoint(job *sqliteJob) error {
+// savepoint runs the job so that its failure leaves the others of the group alone. A job without others needs none: it wrote nothing that the ROLLBACK
+// of the group would keep.
+func (s *sqliteStore) savepoint(job *sqliteJob, others bool) error {
+	if !others {
+		return s.run(job)
+	}
 	if err := s.writer.exec("SAVEPOINT job"); err != nil {
 		return err
 	}
 	err := s.run(job)
-	if err != nil && !spoilsTransaction(err) {
+	if err != nil && spoilsTransaction(err) {
+		return err
+	}
+	if err != nil {
 		if e := s.writer.exec("ROLLBACK TO job"); e != nil {
 			return e
 		}
-	}
-	if err != nil && spoilsTransaction(err) {
-		return err
 	}
 	if e := s.writer.exec("RELEASE job"); e != nil {
 		return e

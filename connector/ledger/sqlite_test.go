@@ -3,6 +3,8 @@
 package ledger
 
 import (
+	"database/sql"
+	"net/url"
 	"path/filepath"
 	"testing"
 
@@ -28,4 +30,9 @@ func sqliteConfig(t testing.TB) Config { return Config{Path: filepath.Join(t.Tem
 
 func TestSQLiteConformance(t *testing.T) {
 	ledgertest.Run(t, func(t *testing.T) redeem.Ledger { return openConfig(t, sqliteConfig(t)) })
+}
+
+// openRaw opens the file as the sqlite3 program would.
+func openRaw(path string) (*sql.DB, error) {
+	return sql.Open("sqlite", sqliteURI(path, url.Values{"_pragma": {"busy_timeout(5000)", "ignore_check_constraints(0)"}}))
 }

@@ -107,7 +107,7 @@ CREATE TABLE leg (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX leg_due ON leg (brand_id, due_at) WHERE due_at > 0;
-CREATE INDEX leg_unknown ON leg (brand_id, provider) WHERE state = 'unknown';
+CREATE INDEX leg_open ON leg (brand_id, provider) WHERE resolved_at = 0;
 
 CREATE TABLE event (
     brand_id   TEXT   NOT NULL,

@@ -107,7 +107,8 @@ CREATE TABLE leg (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX leg_due ON leg (brand_id, due_at) WHERE due_at > 0;
-CREATE INDEX leg_unknown ON leg (brand_id, provider) WHERE state = 'unknown';
+-- Not WHERE state = '…': SQLite would plan each UPDATE … WHERE state = $1 anew, to see whether the index serves this $1.
+CREATE INDEX leg_open ON leg (brand_id, provider) WHERE resolved_at = 0;
 
 CREATE TABLE event (
     brand_id   TEXT   NOT NULL,
