@@ -3,10 +3,12 @@
 package controllers_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -536,6 +539,7 @@ func TestAnEmbeddedLedgersClaimOutlivesItsBrandUnlessToldOtherwise(t *testing.T)
 		}
 	}
 	w := newWorld(t)
+	collectGarbage(w)
 	w.up(w.brand("kept", embedded("", "1")))
 	w.up(w.brand("gone", embedded(v1alpha1.LedgerOnDeleteDelete, "2")))
 	kept, gone := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaim{}
@@ -552,14 +556,15 @@ func TestAnEmbeddedLedgersClaimOutlivesItsBrandUnlessToldOtherwise(t *testing.T)
 
 	// The same name for another brand must not get the ledger.
 	must(t, api.Delete(t.Context(), &v1alpha1.BrandConnector{ObjectMeta: w.meta("kept")}))
-	collectGarbage(w, "kept")
 	w.create(w.brand("kept", embedded("", "99")))
-	c := w.condition("kept", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonNotOwned)
-	if !strings.Contains(c.Message, "the ledger of brand 1") {
-		t.Errorf("the message %q does not say whose ledger it is", c.Message)
-	}
+	w.eventually(func() string {
+		c := w.condition("kept", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonNotOwned)
+		if !strings.Contains(c.Message, "the ledger of brand 1") {
+			return fmt.Sprintf("the message %q does not say whose ledger it is", c.Message)
+		}
+		return ""
+	})
 	must(t, api.Delete(t.Context(), &v1alpha1.BrandConnector{ObjectMeta: w.meta("kept")}))
-	collectGarbage(w, "kept")
 	w.up(w.brand("kept", embedded("", "1")))
 	again := &corev1.PersistentVolumeClaim{}
 	w.mustGet("kept-ledger", again)
@@ -568,12 +573,40 @@ func TestAnEmbeddedLedgersClaimOutlivesItsBrandUnlessToldOtherwise(t *testing.T)
 	}
 }
 
-// collectGarbage plays the garbage collector for the objects that a brand owned.
-func collectGarbage(w *world, name string) {
-	for _, o := range children() {
-		o.SetNamespace(w.namespace)
-		o.SetName(name)
-		must(w.t, client.IgnoreNotFound(api.Delete(w.t.Context(), o)))
+// collectGarbage plays the garbage collector until the test ends: it deletes, again
+// and again, what brands that are gone had owned.
+func collectGarbage(w *world) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	w.t.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			w.collectOnce(ctx)
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+}
+
+func (w *world) collectOnce(ctx context.Context) {
+	var brands v1alpha1.BrandConnectorList
+	if err := api.List(ctx, &brands, client.InNamespace(w.namespace)); err != nil {
+		return
+	}
+	alive := map[types.UID]bool{}
+	for i := range brands.Items {
+		alive[brands.Items[i].UID] = true
+	}
+	for _, name := range []string{"kept", "gone", "xiaowang"} {
+		for _, o := range children() {
+			if api.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, o) != nil {
+				continue
+			}
+			if owner := metav1.GetControllerOf(o); owner != nil && !alive[owner.UID] {
+				uid := o.GetUID()
+				_ = api.Delete(ctx, o, client.Preconditions{UID: &uid})
+			}
+		}
 	}
 }
 
@@ -588,7 +621,7 @@ func TestABrandOfTheSameNameWaitsForTheOldOnesObjects(t *testing.T) {
 		t.Errorf("message %q", c.Message)
 	}
 	w.condition("xiaowang", v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonNotOwned)
-	collectGarbage(w, "xiaowang")
+	collectGarbage(w)
 	w.rollOut("xiaowang")
 	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }

@@ -39,7 +39,7 @@ type scope struct {
 	route      *gatewayv1.HTTPRoute
 
 	// faults are what only a change from outside can mend. Any phase adds to them;
-	// the first is what the status speaks of.
+	// the first that stalls is what the status speaks of.
 	faults []fault
 }
 

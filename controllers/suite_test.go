@@ -337,7 +337,18 @@ func (w *world) deployment(name string) *appsv1.Deployment {
 // rollOut plays the Deployment's controller: all Pods are there and available.
 func (w *world) rollOut(name string) {
 	w.t.Helper()
-	d := w.deployment(name)
+	d := &appsv1.Deployment{}
+	w.eventually(func() string {
+		b := &v1alpha1.BrandConnector{}
+		w.mustGet(name, b)
+		if err := w.get(name, d); err != nil {
+			return err.Error()
+		}
+		if !metav1.IsControlledBy(d, b) {
+			return "the Deployment is still that of a brand which is gone"
+		}
+		return ""
+	})
 	before := d.DeepCopy()
 	d.Status = appsv1.DeploymentStatus{
 		ObservedGeneration: d.Generation,

@@ -54,6 +54,12 @@ func faulty(_ *Reconciler, s *scope) (verdict, bool) {
 		return verdict{}, false
 	}
 	f := s.faults[0]
+	for _, other := range s.faults {
+		if other.stalled { // what somebody has to mend comes before what passes
+			f = other
+			break
+		}
+	}
 	v := verdict{ready: metav1.ConditionFalse, reason: f.reason, message: f.message, stalled: f.stalled, reconciling: !f.stalled}
 	if more := len(s.faults) - 1; more > 0 {
 		v.message += fmt.Sprintf(" (and %d more)", more)

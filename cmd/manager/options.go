@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/hexiao-dev/hexiao/controllers"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// namespaceFile holds a Pod's own namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// options are the flags as they were given.
+type options struct {
+	connectorImage        string
+	connectorPullPolicy   string
+	namespace             string
+	watchNamespaces       []string
+	watchLabelSelector    string
+	monitoringNamespaces  map[string]string
+	clientNamespaces      map[string]string
+	leaderElect           bool
+	metricsAddress        string
+	probeAddress          string
+	otlpEndpoint          string
+	concurrency           int
+	reconciliationTimeout time.Duration
+	logLevel              string
+}
+
+func (o *options) addFlags(f *pflag.FlagSet, getenv func(string) string) {
+	f.StringVar(&o.connectorImage, "connector-image", "", "image of the connector, by digest where it matters (required)")
+	f.StringVar(&o.connectorPullPolicy, "connector-image-pull-policy", "", "Always, IfNotPresent or Never; the cluster's default when empty")
+	f.StringVar(&o.namespace, "namespace", getenv("POD_NAMESPACE"), "namespace of the operator's own lease and Secret; in a cluster its own by default")
+	f.StringSliceVar(&o.watchNamespaces, "watch-namespaces", nil, "namespaces whose BrandConnectors are run; all when empty")
+	f.StringVar(&o.watchLabelSelector, "watch-label-selector", "", "label selector of the BrandConnectors that are run, to share a fleet among several operators; all when empty")
+	f.StringToStringVar(&o.monitoringNamespaces, "monitoring-namespace-labels", nil, "labels of the namespaces that may read the connectors' metrics; all when empty")
+	f.StringToStringVar(&o.clientNamespaces, "client-namespace-labels", nil, "labels of the namespaces that may call the connectors, such as the gateway's; everybody when empty")
+	f.BoolVar(&o.leaderElect, "leader-elect", true, "let only one of several replicas write")
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
+	f.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	f.StringVar(&o.otlpEndpoint, "otlp-endpoint", "", "base URL of an OTLP/HTTP receiver for the operator's traces; none when empty")
+	f.IntVar(&o.concurrency, "max-concurrent-reconciles", 10, "BrandConnectors reconciled at once")
+	f.DurationVar(&o.reconciliationTimeout, "reconciliation-timeout", time.Minute, "most time for one reconcile")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// settings are the options, checked and turned into what is set up.
+type settings struct {
+	options
+	logLevel     slog.Level
+	namespace    string
+	selector     labels.Selector
+	scheme       *runtime.Scheme
+	installation render.Installation
+	controller   controllers.ControllerOptions
+	gatewayAPI   bool
+}
+
+// complete checks the options. Its errors name the flag and the remedy.
+func (o *options) complete() (*settings, error) {
+	s := &settings{options: *o, namespace: o.namespace}
+	var errs []error
+	if o.connectorImage == "" {
+		errs = append(errs, errors.New("--connector-image is missing: give the image of the connector"))
+	}
+	pull := corev1.PullPolicy(o.connectorPullPolicy)
+	if !slices.Contains([]corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, pull) {
+		errs = append(errs, fmt.Errorf("--connector-image-pull-policy is %q: give Always, IfNotPresent or Never", pull))
+	}
+	if err := s.logLevel.UnmarshalText([]byte(o.logLevel)); err != nil {
+		errs = append(errs, fmt.Errorf("--log-level is %q: give debug, info, warn or error", o.logLevel))
+	}
+	selector, err := labels.Parse(o.watchLabelSelector)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--watch-label-selector: %w", err))
+	}
+	s.selector = selector
+	if o.concurrency < 1 {
+		errs = append(errs, fmt.Errorf("--max-concurrent-reconciles is %d: give at least 1", o.concurrency))
+	}
+	if s.namespace == "" {
+		raw, err := os.ReadFile(namespaceFile)
+		if s.namespace = strings.TrimSpace(string(raw)); err != nil || s.namespace == "" {
+			errs = append(errs, errors.New("--namespace is missing: outside of a cluster, give the operator's own namespace"))
+		}
+	}
+	scheme, err := controllers.Scheme()
+	errs = append(errs, err)
+	s.scheme = scheme
+	s.installation = render.Installation{
+		Image: o.connectorImage, ImagePullPolicy: pull,
+		MonitoringNamespaces: o.monitoringNamespaces, ClientNamespaces: o.clientNamespaces,
+	}
+	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout}
+	return s, errors.Join(errs...)
+}
+
+func (s *settings) managerOptions() ctrl.Options {
+	return ctrl.Options{
+		Scheme:                 s.scheme,
+		Cache:                  controllers.CacheOptions(s.watchNamespaces, s.selector, s.gatewayAPI),
+		Client:                 controllers.ClientOptions(),
+		Metrics:                metricsserver.Options{BindAddress: s.metricsAddress},
+		HealthProbeBindAddress: s.probeAddress,
+		LeaderElection:         s.leaderElect,
+		LeaderElectionID:       s.leaderID(),
+		// The next leader need not wait for the lease to run out: run returns, and the
+		// process ends, as soon as the manager has stopped.
+		LeaderElectionReleaseOnCancel: true,
+		LeaderElectionNamespace:       s.namespace,
+	}
+}
+
+// leaderID is the name of the lease: operators that run different brands have
+// different leaders.
+func (s *settings) leaderID() string {
+	const name = "hexiao-manager"
+	if s.watchLabelSelector == "" && len(s.watchNamespaces) == 0 {
+		return name
+	}
+	namespaces := slices.Sorted(slices.Values(s.watchNamespaces))
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s\n%s", s.selector, strings.Join(namespaces, ","))
+	return fmt.Sprintf("%s-%016x", name, h.Sum64())
+}
+
+func discoverGatewayAPI(config *rest.Config) (bool, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return false, fmt.Errorf("set up a client: %w", err)
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(config, client)
+	if err != nil {
+		return false, fmt.Errorf("discover the cluster's APIs: %w", err)
+	}
+	return controllers.ServesGatewayAPI(mapper)
+}
+
+// addProbes lets a replica be ready when its cache is there, leader or not: a
+// standby that is ready can take over at once.
+func addProbes(mgr ctrl.Manager) error {
+	synced := func(req *http.Request) error {
+		ctx, cancel := context.WithTimeout(req.Context(), time.Second)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("the cache is not filled yet")
+		}
+		return nil
+	}
+	return errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("cache", synced))
+}

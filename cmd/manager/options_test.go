@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func parse(t *testing.T, args ...string) *options {
+	t.Helper()
+	o := &options{}
+	f := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	o.addFlags(f, func(string) string { return "" })
+	if err := f.Parse(append([]string{"--namespace=hexiao-system", "--connector-image=c"}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestABadFlagIsNamedWithItsRemedy(t *testing.T) {
+	tests := map[string]struct{ arg, want string }{
+		"no image":           {"--connector-image=", "--connector-image is missing"},
+		"a pull policy":      {"--connector-image-pull-policy=Sometimes", "give Always, IfNotPresent or Never"},
+		"a level":            {"--log-level=loud", "give debug, info, warn or error"},
+		"a selector":         {"--watch-label-selector=a in b", "--watch-label-selector"},
+		"no reconcile":       {"--max-concurrent-reconciles=0", "give at least 1"},
+		"no namespace known": {"--namespace=", "--namespace is missing"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse(t, tc.arg).complete()
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestEachShardHasALeaderOfItsOwn(t *testing.T) {
+	id := func(args ...string) string {
+		s, err := parse(t, args...).complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.leaderID()
+	}
+	if got := id(); got != "hexiao-manager" {
+		t.Errorf("the whole fleet's lease is %q", got)
+	}
+	seen := map[string]bool{}
+	for _, got := range []string{id(), id("--watch-label-selector=shard=a"), id("--watch-label-selector=shard=b"), id("--watch-namespaces=a,b"), id("--watch-namespaces=a")} {
+		if seen[got] {
+			t.Errorf("two shards share the lease %q", got)
+		}
+		seen[got] = true
+	}
+	if id("--watch-namespaces=b,a") != id("--watch-namespaces=a,b") {
+		t.Error("the order of namespaces makes another lease")
+	}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	usage := command(nil).Flags().FlagUsages()
+	for _, want := range []string{"--connector-image", "--watch-namespaces", "--watch-label-selector", "--leader-elect", "--kubeconfig",
+		"--metrics-bind-address", "--health-probe-bind-address", "--otlp-endpoint", "--max-concurrent-reconciles", "--log-level"} {
+		if !strings.Contains(usage, want) {
+			t.Errorf("%s is not in the help", want)
+		}
+	}
+}
