@@ -33,6 +33,9 @@ func (v *verdict) find(n *int, format string, args ...any) {
 // judge compares books, words and ledger. It runs when every connector has ended.
 func (w *world) judge() *verdict {
 	v := &verdict{}
+	for _, text := range w.found {
+		v.find(&v.lies, "%s", text)
+	}
 	for _, s := range w.sales {
 		w.judgeSale(v, s)
 	}

@@ -95,6 +95,7 @@ type world struct {
 	sales  []*sale
 	others []*sale // reversals, judged with the sale that they undo
 	notes  []string
+	found  []string // lies that a row saw by itself
 
 	mu    sync.Mutex
 	conns []*connector // by replica; nil before the first start
@@ -119,6 +120,11 @@ func (w *world) demand(ok bool, format string, args ...any) {
 	if !ok {
 		panic(&broken{fmt.Errorf(format, args...)})
 	}
+}
+
+// lie is for what only the row can see to be wrong.
+func (w *world) lie(format string, args ...any) {
+	w.found = append(w.found, fmt.Sprintf(format, args...))
 }
 
 func (w *world) note(format string, args ...any) {
@@ -485,4 +491,3 @@ func clip(s string, n int) string {
 	}
 	return s[:n] + "…"
 }
-
