@@ -161,12 +161,10 @@ func (t *topCall) undedut(time.Duration) (object, *topError) {
 		Vendor: books.ALSC, Method: t.call.Method, Original: original.Seq, Key: p.NewOuterOrderID, UniqueKey: true,
 		RequestID: p.RequestID, Shop: p.place().shop(), Operator: p.OperatorID, Remark: p.Remark, Fingerprint: print,
 	}
-	if p.Value != nil {
+	// "Without value the whole order": after a partial reversal that is more
+	// than what is left, so the books refuse it.
+	if r.AmountFen = original.AmountFen; p.Value != nil {
 		r.AmountFen = *p.Value
-	} else if r.AmountFen = original.AmountFen; t.s.books.Left(original.Seq).Money.Total() < r.AmountFen {
-		// "Without value the whole order": after a partial reversal there is no
-		// whole order any more.
-		return refusal(&books.Refusal{Reason: books.OverReversal, Field: "value", Detail: "已部分退款"})
 	}
 	e, err := t.s.books.Reverse(r)
 	if err != nil {

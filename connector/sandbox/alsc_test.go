@@ -317,6 +317,9 @@ func TestALSCVerifySucceedsInPart(t *testing.T) {
 	if diff := cmp.Diff([]books.Net{net}, w.Sandbox.Books().Nets(books.Filter{})); diff != "" {
 		t.Error(diff)
 	}
+	w.expectTOP(t, verify, verifyParams(o{"outer_order_id": "v-5", "request_id": "vr-5", "point": 1, "voucher_id_list": []string{"490962138708451328"}}), o{
+		"biz_success": true, "result/point_success": true, "result/voucher_status_list/voucher_status_info/0/success": false, // used just now
+	})
 	w.expectTOP(t, verify, verifyParams(o{"outer_order_id": "v-2", "request_id": "vr-2", "value": 110001}), o{"biz_success": false, "result/value_success": false})
 	w.expectTOP(t, verify, verifyParams(o{"request_id": "vr-3", "point": 1}), o{"biz_success": false, "result_code": "OUTER_ORDER_ID_REPEAT"})
 	w.expectTOP(t, verify, verifyParams(o{"customer_id": "-", "mobile": "15000001111", "outer_order_id": "v-4", "request_id": "vr-4", "value": 100}), o{"biz_success": true, "result/value_success": true, "result/point_success": nil})

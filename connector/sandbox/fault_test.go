@@ -247,6 +247,22 @@ func TestAVendorGoesDownAndComesBack(t *testing.T) {
 	}
 }
 
+func TestGoingDownResetsRunningCalls(t *testing.T) {
+	w := start(t, nil)
+	w.fault(fault.Rule{Kind: fault.ApplyThenHang})
+	got := make(chan answer, 1)
+	go func() { got <- w.zhimai(consume, consumeParams()) }()
+	for len(w.Sandbox.Books().Entries(books.Filter{})) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := w.Sandbox.SetDown(books.Zhimai, sandbox.Refuse); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-got; told(a) != "reset" {
+		t.Errorf("got %q", told(a))
+	}
+}
+
 func TestShutdownEndsHangingCalls(t *testing.T) {
 	w := start(t, nil)
 	w.fault(fault.Rule{Kind: fault.ApplyThenHang})

@@ -4,9 +4,11 @@ package sandbox
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,7 +83,7 @@ func FuzzZhimai(f *testing.F) {
 }
 
 func FuzzALSC(f *testing.F) {
-	for method := range alscMethods {
+	for _, method := range slices.Sorted(maps.Keys(alscMethods)) {
 		f.Add(method, `{"brand_id":"1","shop_id":"1","operator_id":"1","outer_order_id":"1","new_outer_order_id":"2","request_id":"1","customer_id":"1001","value":5,"point":5,"voucher_id_list":["490962138708451328"],"biz_channel":"KRY","page_no":1}`, "json")
 	}
 	f.Fuzz(func(t *testing.T, method, param, format string) {

@@ -136,6 +136,8 @@ func TestZhimaiConsumeRefuses(t *testing.T) {
 		"a coupon id with an exponent":    {o{"couponsCardList": []any{1e30}}, "10001"},
 		"coupons as a text":               {o{"couponsCardList": "390962138708451328"}, "10001"},
 		"a scan code of nobody":           {o{"type": 1, "couponsCardList": []string{"no"}}, "10005"},
+		"a scan code of another member":   {o{"type": 1, "couponsCardList": []string{"THEIRS"}}, "10005"},
+		"scan codes of two members":       {o{"customerId": "-", "type": 1, "couponsCardList": []string{"ZM100000000001", "THEIRS"}}, "10005"},
 		"a coupon id as a scan code":      {o{"type": 1, "couponsCardList": []any{390962138708451328}}, "10005"},
 		"a wrong password":                {o{"usePassword": "1", "payPassword": "0000"}, "10006"},
 		"an unknown shop":                 {o{"multiMark": "S9"}, "10007"},
@@ -146,6 +148,7 @@ func TestZhimaiConsumeRefuses(t *testing.T) {
 	w := start(t, func(c *sandbox.Config) {
 		c.Zhimai.Shops = []string{"S001"}
 		c.Members[0].PayPassword = "1234"
+		c.Members = append(c.Members, books.Member{Vendor: books.Zhimai, ID: "2", Balance: books.Money{Real: 50000}, Coupons: []books.Coupon{{ID: "2", ScanCode: "THEIRS"}}})
 	})
 	before := w.Sandbox.Books().Members("")
 	for name, tc := range tests {

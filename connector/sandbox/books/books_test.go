@@ -302,6 +302,9 @@ func TestJournalSurvivesACutLine(t *testing.T) {
 		if diff := cmp.Diff(want, b.Entries(Filter{})); diff != "" {
 			t.Error(diff)
 		}
+		if raw, err := os.ReadFile(path); err != nil || !strings.HasSuffix(string(raw), "\n") {
+			t.Errorf("the cut line is still there: %q, %v", raw, err)
+		}
 		if _, ok := b.ByRequest(ALSC, "q"); !ok {
 			t.Error("the request id was forgotten")
 		}
