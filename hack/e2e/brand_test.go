@@ -1,0 +1,401 @@
+//go:build e2e
+
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hexiao-dev/hexiao/connector/sandbox"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/spans"
+)
+
+// The two brands: one on PostgreSQL with two replicas, one on the embedded ledger.
+const (
+	postgresBrand = "xiaowang"
+	embeddedBrand = "xiaoli"
+	token         = "demo-kry-brand-token"
+)
+
+// TestABrandFromInstallToUninstall is one story; its parts build on each other.
+func TestABrandFromInstallToUninstall(t *testing.T) {
+	c := connect(t)
+	defer explain(t)
+	story := &story{cluster: c}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"helm installs the operator", story.install},
+		{"a brand whose Secrets are missing says so and recovers by itself", story.bringUp},
+		{"Keruyun's sample request goes through the Service to the vendors", story.redeem},
+		{"every replica gives the recorded answer", story.repeat},
+		{"the trace can be followed", story.trace},
+		{"a brand on the embedded ledger redeems, and remembers after its Pod is gone", story.embedded},
+		{"a rotated credential rolls that brand, once, without a failed request", story.rotate},
+		{"what somebody changed by hand is put back", story.drift},
+		{"kubectl apply and diff do not fight the operator", story.diff},
+		{"deleting the brands leaves nothing behind", story.remove},
+		{"helm uninstalls the operator", story.uninstall},
+	} {
+		if !t.Run(part.name, part.run) {
+			return
+		}
+	}
+}
+
+type story struct {
+	*cluster
+	answer []byte // to the sample request
+}
+
+func (s *story) install(t *testing.T) {
+	helm(t, "upgrade", "--install", "hexiao", filepath.Join(root, "charts/hexiao"), "--namespace", systemNamespace, "--create-namespace",
+		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "3m")
+	if _, err := tryKubectl(t.Context(), "create", "namespace", namespace); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+}
+
+func sample(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "config/samples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// objects are the brands as their teams would write them.
+func (s *story) objects(t *testing.T) string {
+	t.Helper()
+	embedded := strings.NewReplacer("name: xiaowang\n", "name: "+embeddedBrand+"\n", `brandID: "11342"`, `brandID: "11343"`,
+		"embedded: {size: 1Gi}", "embedded: {size: 128Mi, onDelete: Delete}").Replace(sample(t, "xiaowang.yaml"))
+	postgres := strings.NewReplacer("embedded: {size: 1Gi}", "postgres: {dsnSecretRef: {name: ledger, key: dsn}}").Replace(sample(t, "xiaowang.yaml")) +
+		"  workload: {replicas: 2}\n"
+	return postgres + "---\n" + embedded
+}
+
+func (s *story) bringUp(t *testing.T) {
+	apply(t, sample(t, "sandbox.yaml"))
+	apply(t, s.objects(t))
+	eventually(t, "the missing Secret is named", func() error {
+		message, err := tryKubectl(t.Context(), "get", "bc", postgresBrand, "-o", `jsonpath={.status.conditions[?(@.type=="CredentialsResolved")].message}`)
+		if err != nil || !strings.Contains(message, "xiaowang-keruyun") {
+			return fmt.Errorf("CredentialsResolved says %q, %w", message, err)
+		}
+		return nil
+	})
+	apply(t, sample(t, "credentials.yaml"))
+	kubectl(t, "create", "secret", "generic", "ledger", "--from-literal=dsn="+os.Getenv("HEXIAO_TEST_POSTGRES_DSN"))
+	kubectl(t, "wait", "bc/"+postgresBrand, "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=120s")
+	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=120s")
+	t.Logf("\n%s", kubectl(t, "get", "bc,pods"))
+}
+
+// till is a Keruyun that calls the brand's Service.
+func (s *story) till(t *testing.T, brand, brandID string) sandbox.Keruyun {
+	t.Helper()
+	var endpoints struct {
+		Status struct{ Endpoints []struct{ SPI, URL string } }
+	}
+	get(t, &endpoints, "bc", brand)
+	var service string
+	for _, e := range endpoints.Status.Endpoints {
+		if e.SPI == "verify" && strings.HasSuffix(e.URL, "/keruyun/"+brandID+"/member-assets/verify") {
+			service = strings.Split(strings.TrimPrefix(e.URL, "http://"), ".")[0]
+		}
+	}
+	if service == "" {
+		t.Fatalf("status.endpoints of %s: %+v", brand, endpoints.Status.Endpoints)
+	}
+	base, client := s.base(t, service)
+	return sandbox.Keruyun{BaseURL: base, Client: client, BrandID: brandID, AppKey: "demo-kry-app-key", Token: token}
+}
+
+type envelope struct {
+	Code        int
+	MessageUUID string
+	Result      struct {
+		Success bool
+		SubCode string
+	}
+}
+
+// send posts body and wants it redeemed.
+func send(ctx context.Context, till sandbox.Keruyun, body string) ([]byte, envelope, error) {
+	status, reply, err := till.Verify(ctx, []byte(body))
+	var e envelope
+	if err == nil {
+		err = json.Unmarshal(reply, &e)
+	}
+	if err == nil && (status != http.StatusOK || e.Code != 0 || !e.Result.Success) {
+		err = fmt.Errorf("HTTP %d", status)
+	}
+	if err != nil {
+		return nil, e, fmt.Errorf("%w: %s", err, reply)
+	}
+	return reply, e, nil
+}
+
+func (s *story) books(t *testing.T) []books.Entry {
+	t.Helper()
+	var entries []books.Entry
+	s.fetch(t, "hexiao-sandbox", http.MethodGet, "/sandbox/v1/books", nil, &entries)
+	return entries
+}
+
+func (s *story) redeem(t *testing.T) {
+	till := s.till(t, postgresBrand, "11342")
+	reply, _, err := send(t.Context(), till, sample(t, "request.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, _, err := send(t.Context(), till, sample(t, "request-both.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.answer = both
+	t.Logf("%s", reply)
+	spent := map[books.Vendor]int64{}
+	for _, e := range s.books(t) {
+		spent[e.Vendor] += e.AmountFen
+	}
+	if spent[books.ALSC] != 2000 || spent[books.Zhimai] != 2550 {
+		t.Errorf("the vendors booked %v fen, want 2000 at alsc and 2550 at zhimai", spent)
+	}
+}
+
+func (s *story) repeat(t *testing.T) {
+	before := len(s.books(t))
+	till := s.till(t, postgresBrand, "11342")
+	till.Client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // a new connection, a replica by chance
+	if os.Getenv("HEXIAO_CLUSTER_NETNS") == "" {
+		till = s.till(t, postgresBrand, "11342")
+	}
+	for range 20 {
+		again, _, err := send(t.Context(), till, sample(t, "request-both.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(again, s.answer) {
+			t.Fatalf("a repeat was answered differently:\n%s\n%s", s.answer, again)
+		}
+	}
+	if after := len(s.books(t)); after != before {
+		t.Errorf("the repeats booked %d entries", after-before)
+	}
+}
+
+func (s *story) trace(t *testing.T) {
+	var e envelope
+	if err := json.Unmarshal(s.answer, &e); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the trace of the redemption is whole", func() error {
+		names := map[string]bool{}
+		var all []spans.Span
+		s.fetch(t, "hexiao-sandbox", http.MethodGet, "/sandbox/v1/traces?format=json&trace_id="+e.MessageUUID, nil, &all)
+		for _, span := range all {
+			names[span.Name] = true
+		}
+		for _, want := range []string{
+			"POST /keruyun/{brand}/member-assets/verify", "redeem.plan", "ledger.record", "ledger.settle",
+			"zhimai communal.user.consume", "alsc alibaba.alsc.crm.recharge.dedut.update",
+		} {
+			if !names[want] {
+				return fmt.Errorf("no span %q among %v", want, names)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *story) embedded(t *testing.T) {
+	body := strings.NewReplacer(`"kryBrandId": "11342"`, `"kryBrandId": "11343"`).Replace(sample(t, "request.json"))
+	first, _, err := send(t.Context(), s.till(t, embeddedBrand, "11343"), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(s.books(t))
+	kubectl(t, "delete", "pod", "-l", "app.kubernetes.io/instance="+embeddedBrand, "--wait=true")
+	kubectl(t, "wait", "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=120s")
+	eventually(t, "the new Pod answers from the ledger", func() error {
+		again, _, err := send(t.Context(), s.till(t, embeddedBrand, "11343"), body)
+		if err == nil && !bytes.Equal(first, again) {
+			t.Fatalf("another answer:\n%s\n%s", first, again)
+		}
+		return err
+	})
+	if after := len(s.books(t)); after != before {
+		t.Errorf("the repeat booked %d entries", after-before)
+	}
+}
+
+// generation of a Deployment, which counts the changes to it.
+func generation(t *testing.T, brand string) (generation int64, revision string) {
+	t.Helper()
+	var list struct {
+		Items []struct {
+			Metadata struct {
+				Generation  int64
+				Annotations map[string]string
+			}
+		}
+	}
+	get(t, &list, "deployment", "-l", "app.kubernetes.io/instance="+brand)
+	if len(list.Items) != 1 {
+		t.Fatalf("%d Deployments of %s", len(list.Items), brand)
+	}
+	return list.Items[0].Metadata.Generation, list.Items[0].Metadata.Annotations["deployment.kubernetes.io/revision"]
+}
+
+func (s *story) rotate(t *testing.T) {
+	// The vendor knows both accounts while the key is replaced.
+	s.fetch(t, "hexiao-sandbox", http.MethodPut, "/sandbox/v1/credentials", sandbox.Credentials{
+		Zhimai: []sandbox.ZhimaiAccount{
+			{OpenID: "demo-open-id", OpenKey: "demo-open-key", GrantCode: "demo-grant"},
+			{OpenID: "rotated-open-id", OpenKey: "rotated-open-key", GrantCode: "rotated-grant"},
+		},
+		ALSC: []sandbox.TOPApp{{AppKey: "12345678", AppSecret: "demo-app-secret"}},
+	}, nil)
+	// The other brand must not use the Secret that is rotated.
+	kubectl(t, "get", "secret", "xiaowang-zhimai", "-o", "name")
+	kubectl(t, "create", "secret", "generic", "xiaoli-zhimai", "--from-literal=openId=demo-open-id", "--from-literal=openKey=demo-open-key", "--from-literal=grantCode=demo-grant")
+	kubectl(t, "patch", "bc", embeddedBrand, "--type=merge", "-p", `{"spec":{"providers":{"zhimai":{"credentialsSecretRef":{"name":"xiaoli-zhimai"}}}}}`)
+	kubectl(t, "wait", "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=120s")
+	otherGeneration, otherRevision := generation(t, embeddedBrand)
+	beforeGeneration, beforeRevision := generation(t, postgresBrand)
+
+	load := s.startLoad(t)
+	kubectl(t, "patch", "secret", "xiaowang-zhimai", "--type=merge", "-p", `{"stringData":{"openId":"rotated-open-id","openKey":"rotated-open-key","grantCode":"rotated-grant"}}`)
+	eventually(t, "the Deployment changes", func() error {
+		if g, _ := generation(t, postgresBrand); g == beforeGeneration {
+			return fmt.Errorf("generation is still %d", g)
+		}
+		return nil
+	})
+	kubectl(t, "rollout", "status", "deployment", "-l", "app.kubernetes.io/instance="+postgresBrand, "--timeout=120s")
+	kubectl(t, "wait", "bc/"+postgresBrand, "--for=condition=Ready", "--timeout=120s")
+	eventually(t, "the old Pods are gone", func() error {
+		pods := kubectl(t, "get", "pods", "-l", "app.kubernetes.io/instance="+postgresBrand, "-o", "name")
+		if n := len(strings.Fields(pods)); n != 2 {
+			return fmt.Errorf("%d Pods", n)
+		}
+		return nil
+	})
+	sent, failures := load.end()
+	t.Logf("%d requests during the rotation", sent)
+	if sent < 20 || len(failures) > 0 {
+		t.Errorf("of %d requests %d failed: %v", sent, len(failures), failures)
+	}
+	afterGeneration, afterRevision := generation(t, postgresBrand)
+	if afterGeneration != beforeGeneration+1 || afterRevision == beforeRevision {
+		t.Errorf("the Deployment of %s went from generation %d (revision %s) to %d (%s), want one change", postgresBrand,
+			beforeGeneration, beforeRevision, afterGeneration, afterRevision)
+	}
+	if g, r := generation(t, embeddedBrand); g != otherGeneration || r != otherRevision {
+		t.Errorf("the Deployment of %s changed too: generation %d to %d", embeddedBrand, otherGeneration, g)
+	}
+}
+
+// load is a till that redeems a point at Zhimai again and again.
+type load struct {
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+	mu       sync.Mutex
+	sent     int
+	failures []error
+}
+
+func (s *story) startLoad(t *testing.T) *load {
+	t.Helper()
+	till := s.till(t, postgresBrand, "11342")
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{cancel: cancel}
+	for worker := range 2 {
+		l.done.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				id := fmt.Sprintf("rotate-%d-%d", worker, n)
+				_, _, err := send(t.Context(), till, pointRequest(id))
+				l.mu.Lock()
+				l.sent++
+				if err != nil {
+					l.failures = append(l.failures, fmt.Errorf("%s: %w", id, err))
+				}
+				l.mu.Unlock()
+				time.Sleep(250 * time.Millisecond) // within the rate that Zhimai allows
+			}
+		})
+	}
+	return l
+}
+
+func (l *load) end() (int, []error) {
+	l.cancel()
+	l.done.Wait()
+	return l.sent, l.failures
+}
+
+func pointRequest(bizID string) string {
+	return fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%[1]s","kryPaymentNo":"P-%[1]s","kryMemberId":"1001","thirdMemberId":"1001",
+		"memberAssetsVerificationList":[{"assetMappingId":"300001","assetId":"300001","verifyAmount":0,"verifyCnt":1}],
+		"kryBrandId":"11342","kryShopId":"8066287","operatorId":"1543"}`, bizID)
+}
+
+func (s *story) drift(t *testing.T) {
+	name := strings.TrimPrefix(kubectl(t, "get", "deployment", "-l", "app.kubernetes.io/instance="+postgresBrand, "-o", "name"), "deployment.apps/")
+	kubectl(t, "scale", "deployment", name, "--replicas=1")
+	eventually(t, "the replicas are put back", func() error {
+		if n := kubectl(t, "get", "deployment", name, "-o", "jsonpath={.spec.replicas}"); n != "2" {
+			return fmt.Errorf("%s replicas", n)
+		}
+		return nil
+	})
+	kubectl(t, "wait", "bc/"+postgresBrand, "--for=condition=Ready", "--timeout=120s")
+}
+
+func (s *story) diff(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "brand.yaml")
+	if err := os.WriteFile(file, []byte(strings.Split(s.objects(t), "---\n")[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "diff", "-f", file) // fails when it would change anything
+}
+
+func (s *story) remove(t *testing.T) {
+	kubectl(t, "delete", "bc", postgresBrand, embeddedBrand, "--wait=true", "--timeout=60s")
+	eventually(t, "the children are gone", func() error {
+		left := kubectl(t, "get", "deployments,replicasets,pods,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,persistentvolumeclaims",
+			"-l", "app.kubernetes.io/name=hexiao-connector", "-o", "name")
+		if left != "" {
+			return fmt.Errorf("left: %s", left)
+		}
+		return nil
+	})
+}
+
+func (s *story) uninstall(t *testing.T) {
+	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "2m")
+	eventually(t, "nothing is left of the operator", func() error {
+		left := kubectl(t, "get", "all", "-n", systemNamespace, "-o", "name")
+		if left != "" {
+			return fmt.Errorf("left: %s", left)
+		}
+		return nil
+	})
+	kubectl(t, "get", "crd", "brandconnectors.connect.hexiao.dev") // is kept: with it the brands would go
+}
