@@ -72,8 +72,8 @@ type call struct {
 }
 
 // serve is steps 1 to 5: plan, gate, record, send, settle, reply. Everything after
-// the first line goes on when the till hangs up: ctx is only listened to while
-// somebody waits.
+// the record goes on when the till hangs up; before it, a till that went away gets
+// nothing sent.
 func (e *Engine) serve(ctx context.Context, req Request, draft func(context.Context, Request, time.Time) (Redemption, *Rejection)) Result {
 	work := context.WithoutCancel(ctx)
 	c, rej := e.newCall(req)
@@ -92,6 +92,10 @@ func (e *Engine) serve(ctx context.Context, req Request, draft func(context.Cont
 	p, rej := e.enterGates(work, r.Legs, c)
 	if rej != nil {
 		return e.turnedBack(ctx, c, rej)
+	}
+	if ctx.Err() != nil || !c.deadline.After(e.Now()) {
+		p.release()
+		return e.turnedBack(ctx, c, reject(SubNoTime, "", "the caller went away, or its time was over, before anything was recorded"))
 	}
 	f := e.newFlight(r.Key(), c.req, c.deadline, p)
 	stored, created, err := e.record(work, f, r)

@@ -386,6 +386,21 @@ func TestTheCallGoesOnWhenTheTillHangsUp(t *testing.T) {
 	})
 }
 
+func TestATillThatHangsUpBeforeTheRecordGetsNothingSent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.engine()
+		ctx, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		wantEnding(t, e.Verify(ctx, request("b1", pay("balance", 1000))), redeem.Rejected, redeem.SubNoTime)
+		late := request("b1", pay("balance", 1000))
+		late.ReplyDeadlineAt = time.Now().Add(-time.Second)
+		wantEnding(t, e.Verify(t.Context(), late), redeem.Rejected, redeem.SubNoTime)
+		if n := len(w.ledger.All()); n != 0 {
+			t.Errorf("%d recorded", n)
+		}
+	})
+}
+
 func TestAVendorThatNeverAnswersEndsInTheResolversHands(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.alsc.Next = always(redeemtest.Act{Apply: true, Linger: time.Hour})
@@ -509,6 +524,28 @@ func TestLedgerFailures(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnUnclearRecordThatAnotherReplicaWonIsNotSentAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.alsc.Next = script(redeemtest.Act{Apply: true, Linger: time.Second}, redeemtest.Act{Apply: true, Linger: time.Second})
+		w.alsc.Idempotent = false
+		winner, loser := w.engine(), w.engine()
+		var wg sync.WaitGroup
+		wg.Go(func() { winner.Verify(t.Context(), request("b1", pay("balance", 1000))) })
+		time.Sleep(100 * time.Millisecond)
+		w.ledger.FailWith(func(op string) redeemtest.Failure {
+			if op == "record" {
+				return redeemtest.Failure{Before: redeem.ErrCommitUnclear}
+			}
+			return redeemtest.Failure{}
+		})
+		wantEnding(t, loser.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.Concluded, redeem.SubOK)
+		wg.Wait()
+		if n := len(w.alsc.Calls()); n != 1 {
+			t.Errorf("%d vendor calls", n)
+		}
+	})
 }
 
 func TestARepeatDuringALedgerOutageIsNotToldThatNothingWasRedeemed(t *testing.T) {

@@ -5,6 +5,7 @@ package redeem
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Lookup names a redemption as the result query does: it knows no bizId.
@@ -56,9 +57,11 @@ func weight(r Redemption) int {
 	return 0
 }
 
-// Search finds redemptions, newest first, at most limit, as the ledger has them. It
-// answers what is settled and unanswered, and asks for a check of a doubt whose next
-// one is far off, so that who asks again hears more.
+// Search finds redemptions, newest first, at most limit, for whoever answers a till.
+// It answers what is settled and unanswered, and asks for a check of a doubt whose
+// next one is far off, so that who asks again hears more. Lines of a redemption that
+// has no answer come without results: while what was redeemed is being given back,
+// neither success nor failure may be told.
 func (e *Engine) Search(ctx context.Context, q Query, limit int) ([]Redemption, error) {
 	if q.BrandID != e.cfg.BrandID {
 		return nil, nil
@@ -70,7 +73,14 @@ func (e *Engine) Search(ctx context.Context, q Query, limit int) ([]Redemption, 
 		return nil, fmt.Errorf("search the ledger: %w", err)
 	}
 	for i, r := range found {
-		found[i] = e.asked(ctx, r)
+		r = e.asked(ctx, r)
+		if r.Answer == nil {
+			r.Lines = slices.Clone(r.Lines)
+			for j := range r.Lines {
+				r.Lines[j].Result = LineResult{}
+			}
+		}
+		found[i] = r
 	}
 	return found, nil
 }

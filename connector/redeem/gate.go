@@ -118,9 +118,10 @@ func (p *pass) release() {
 	})
 }
 
-// enter passes the gates of the providers, waiting no longer than until. Gates are
-// entered in the order of their names, so that two requests cannot wait for each
-// other.
+// enter passes the gates of the providers, one entry a leg, waiting no longer than
+// until. Gates are entered in the order of their names, so that two requests cannot
+// wait for each other. A request takes one place in a bulkhead, and a token of the
+// call limit for each leg.
 func enter(ctx context.Context, gates []*gate, until time.Time) (*pass, *Rejection) {
 	slices.SortFunc(gates, func(a, b *gate) int {
 		switch {
@@ -131,10 +132,15 @@ func enter(ctx context.Context, gates []*gate, until time.Time) (*pass, *Rejecti
 		}
 		return 0
 	})
-	gates = slices.Compact(gates)
 	p := &pass{}
-	for _, g := range gates {
-		if rej := g.enter(ctx, p, until); rej != nil {
+	for i, g := range gates {
+		var rej *Rejection
+		if i > 0 && gates[i-1] == g { // another leg of the same provider: one more call
+			rej = g.admit(ctx, until)
+		} else {
+			rej = g.enter(ctx, p, until)
+		}
+		if rej != nil {
 			p.release()
 			return nil, rej
 		}

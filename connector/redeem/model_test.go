@@ -577,7 +577,10 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var raised any
 		synctest.Test(t, func(t *testing.T) {
-			defer func() { raised = recover() }()
+			defer func() {
+				raised = recover()
+				time.Sleep(time.Hour) // what still flies lands: time stands still after this
+			}()
 			m := newMachine(rt, t)
 			rt.Repeat(map[string]func(*rapid.T){
 				"new": m.New, "concurrent": m.Concurrent, "repeat": m.Repeat, "repeat at once": m.RepeatAtOnce,

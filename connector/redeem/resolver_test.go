@@ -429,7 +429,55 @@ func TestFind(t *testing.T) {
 	})
 }
 
-func TestTheSweepAnswersWhatACrashLeftSettled(t *testing.T) {
+func TestTheSweepAnswersWhatWasLeftSettled(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.cfg.PartialFailure = redeem.ReversePartial
+		w.zhimai.Next = always(redeemtest.Refuses)
+		e := w.engine()
+		records := 0
+		w.ledger.FailWith(func(op string) redeemtest.Failure {
+			if op == "record" {
+				if records++; records == 2 { // the undoing's
+					return redeemtest.Failure{Before: errDown}
+				}
+			}
+			return redeemtest.Failure{}
+		})
+		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000), pay("card", 5))), redeem.InDoubt, "")
+		found, err := w.engine().Search(t.Context(), redeem.Query{BrandID: "2"}, 5)
+		if err != nil || len(found) != 0 {
+			t.Errorf("another brand's: %v, %v", found, err)
+		}
+		w.resolveFor(e, 2*time.Minute)
+		if r := w.get(key("b1")); r.Answer == nil || redeem.SubCodeOf(r) != redeem.SubReversed {
+			t.Errorf("not answered: %+v", r.Lines)
+		}
+	})
+}
+
+func TestALineIsNotToldWhileItIsBeingGivenBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.cfg.PartialFailure = redeem.ReversePartial
+		w.zhimai.Next = always(redeemtest.Refuses)
+		w.alsc.Next = script(redeemtest.Does, redeemtest.DoesLost)
+		e := w.engine()
+		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000), pay("card", 5))), redeem.InDoubt, "")
+		for _, want := range []redeem.Kind{"", redeem.Refused} {
+			found, err := e.Search(t.Context(), redeem.Query{BrandID: brand, TransOrderNo: "Tb1", Action: redeem.Verify}, 5)
+			if err != nil || len(found) != 1 {
+				t.Fatal(found, err)
+			}
+			for _, l := range found[0].Lines {
+				if l.Result.Kind != want {
+					t.Errorf("line %d is told %q, want %q", l.No, l.Result.Kind, want)
+				}
+			}
+			w.resolveFor(e, 10*time.Second)
+		}
+	})
+}
+
+func TestTheUndoingOfACrashedProcessIsFinished(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.cfg.PartialFailure = redeem.ReversePartial
 		dying := &crashed{Ledger: w.ledger}
