@@ -23,7 +23,7 @@ type Config struct {
 	Split books.Split `json:"split,omitempty"`
 	// BooksFile keeps the books on disk; empty keeps them in memory.
 	BooksFile string `json:"books_file,omitempty"`
-	// CallLog is how many calls are remembered, default 20000.
+	// CallLog is how many calls are remembered at least, default 10000.
 	CallLog int `json:"call_log,omitempty"`
 	// SpanLog is how many spans are remembered, default 100000.
 	SpanLog int `json:"span_log,omitempty"`
@@ -160,7 +160,7 @@ func (c Config) withDefaults() (Config, error) {
 		value *int
 		unset int
 	}{
-		{"call_log", &c.CallLog, 20000},
+		{"call_log", &c.CallLog, 10000},
 		{"span_log", &c.SpanLog, 100000},
 		{"zhimai.requests_per_second", &c.Zhimai.RequestsPerSecond, 0},
 		{"alsc.requests_per_second", &c.ALSC.RequestsPerSecond, 0},

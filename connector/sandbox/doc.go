@@ -16,8 +16,9 @@
 // A call passes three stations: the protocol check of its vendor (zhimai.go,
 // top.go), the fault plan (package fault, carried out in deliver.go), and the
 // business method (zhimai_*.go, alsc_*.go) that books it (package books).
-// Where the documents are silent a switch in [Config] chooses, and its
-// default is the reading that is most dangerous for a careless client.
+// Where the documents are silent a switch in [Config] chooses; where money is
+// at stake its default is the reading that is most dangerous for a careless
+// client.
 //
 // [New] makes a sandbox, which is an http.Handler; [Serve] puts it on
 // sockets, which faults on the connection need; package sandboxtest does both

@@ -3,6 +3,8 @@
 package books
 
 import (
+	"iter"
+	"slices"
 	"sort"
 	"time"
 )
@@ -43,7 +45,7 @@ func (b *Books) Entries(f Filter) []Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := []Entry{}
-	for i := range b.entries {
+	for _, i := range b.candidates(f) {
 		if f.match(&b.entries[i]) {
 			out = append(out, b.entries[i])
 			if f.Limit > 0 && len(out) == f.Limit {
@@ -52,6 +54,20 @@ func (b *Books) Entries(f Filter) []Entry {
 		}
 	}
 	return out
+}
+
+// candidates are the positions that f can match at all.
+func (b *Books) candidates(f Filter) iter.Seq2[int, int] {
+	if f.Vendor != "" && f.OwnKey != "" {
+		return slices.All(b.byKey[vendorKey{f.Vendor, f.OwnKey}])
+	}
+	return func(yield func(int, int) bool) {
+		for i := range b.entries {
+			if !yield(i, i) {
+				return
+			}
+		}
+	}
 }
 
 // ByKey returns the entries booked under that very key, oldest first.
