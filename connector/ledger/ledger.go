@@ -38,6 +38,10 @@ type Config struct {
 	// TracerProvider, when not nil, gets a span for every exchange with PostgreSQL.
 	TracerProvider trace.TracerProvider
 
+	// ReadOnly opens a ledger that is there, beside the connector that writes it: nothing is created or migrated, a schema of another version
+	// than this program's is an error, and whatever would write returns ErrReadOnly.
+	ReadOnly bool
+
 	// Logger is slog.Default() when nil.
 	Logger *slog.Logger
 	// Observer is told of commits, may be nil.
@@ -50,6 +54,7 @@ type Config struct {
 // Ledger is the durable memory of the engine. It is safe for concurrent use.
 type Ledger struct {
 	store    store
+	readOnly bool
 	observer Observer
 	logger   *slog.Logger
 }
@@ -79,9 +84,12 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 	}
 	var s store
 	var err error
-	if c.Path != "" {
+	switch {
+	case c.ReadOnly:
+		s, err = openReadOnly(ctx, c)
+	case c.Path != "":
 		s, err = openSQLite(ctx, c)
-	} else {
+	default:
 		s, err = openPostgres(ctx, c)
 	}
 	if err != nil {
@@ -91,7 +99,7 @@ func Open(ctx context.Context, c Config) (*Ledger, error) {
 		_ = s.close()
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
-	return &Ledger{store: s, observer: c.Observer, logger: c.Logger}, nil
+	return &Ledger{store: s, readOnly: c.ReadOnly, observer: c.Observer, logger: c.Logger}, nil
 }
 
 // Close waits for the commits in progress.
@@ -103,6 +111,9 @@ const maxAttempts = 64
 // attempt runs once until it is neither stale nor unclear, or the context ends. once learns whether an earlier round is unclear, so that it can look for
 // its own trace first.
 func (l *Ledger) attempt(ctx context.Context, op string, once func() error) (err error) {
+	if l.readOnly {
+		return ErrReadOnly
+	}
 	begin := time.Now()
 	defer func() { l.observer.Commit(op, time.Since(begin), err) }()
 	var unclear error

@@ -39,6 +39,9 @@ func openPostgres(ctx context.Context, c Config) (*postgresStore, error) {
 	if c.Schema != "" {
 		config.ConnConfig.RuntimeParams["search_path"] = c.Schema
 	}
+	if c.ReadOnly {
+		config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	if c.MaxConnections > 0 {
 		config.MaxConns = c.MaxConnections
 	}
@@ -56,6 +59,9 @@ func openPostgres(ctx context.Context, c Config) (*postgresStore, error) {
 	s := &postgresStore{pool: pool, acquire: c.AcquireTimeout}
 	if s.acquire == 0 {
 		s.acquire = 2 * time.Second
+	}
+	if c.ReadOnly {
+		return s, nil
 	}
 	if err := s.prepare(ctx, c.Schema); err != nil {
 		pool.Close()

@@ -190,8 +190,19 @@ func (e *broken) Error() string { return e.b.String() }
 // Verify walks the chains of the brand's redemptions and its seals and reports the first break. It may run beside writers. The error is about the
 // walk: a ledger that was tampered with is a Break, not an error.
 func (l *Ledger) Verify(ctx context.Context, brandID string) (Report, error) {
+	return l.VerifyWatched(ctx, brandID, func(Report) {})
+}
+
+// VerifyWatched is Verify that tells how far it is, every hundred redemptions and every fifty seals.
+func (l *Ledger) VerifyWatched(ctx context.Context, brandID string, watch func(Report)) (Report, error) {
 	var r Report
-	for _, step := range []func(context.Context, string, *Report) error{l.verifyRedemptions, l.verifyOrphans, l.verifySeals, l.verifyTombstones} {
+	redemptions := func(ctx context.Context, brandID string, r *Report) error {
+		return l.verifyRedemptions(ctx, brandID, r, watch)
+	}
+	seals := func(ctx context.Context, brandID string, r *Report) error {
+		return l.verifySeals(ctx, brandID, r, watch)
+	}
+	for _, step := range []func(context.Context, string, *Report) error{redemptions, l.verifyOrphans, seals, l.verifyTombstones} {
 		err := step(ctx, brandID, &r)
 		var b *broken
 		if errors.As(err, &b) {
@@ -209,7 +220,7 @@ const verifyPage = 100
 
 const keysAfter = `SELECT action, biz_id FROM redemption WHERE brand_id = $1 AND (action, biz_id) > ($2, $3) ORDER BY action, biz_id LIMIT $4`
 
-func (l *Ledger) verifyRedemptions(ctx context.Context, brandID string, r *Report) error {
+func (l *Ledger) verifyRedemptions(ctx context.Context, brandID string, r *Report, watch func(Report)) error {
 	at := redeem.Key{BrandID: brandID}
 	for {
 		var keys []redeem.Key
@@ -228,6 +239,7 @@ func (l *Ledger) verifyRedemptions(ctx context.Context, brandID string, r *Repor
 			}
 			at = k
 		}
+		watch(*r)
 		if len(keys) < verifyPage {
 			return nil
 		}
@@ -357,7 +369,7 @@ func (l *Ledger) verifyOrphans(ctx context.Context, brandID string, _ *Report) e
 	return nil
 }
 
-func (l *Ledger) verifySeals(ctx context.Context, brandID string, r *Report) error {
+func (l *Ledger) verifySeals(ctx context.Context, brandID string, r *Report, watch func(Report)) error {
 	r.Head = Seal{}
 	for {
 		var seals []Seal
@@ -376,6 +388,7 @@ func (l *Ledger) verifySeals(ctx context.Context, brandID string, r *Report) err
 			}
 			r.Seals, r.Head = r.Seals+1, s
 		}
+		watch(*r)
 	}
 }
 

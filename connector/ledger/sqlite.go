@@ -139,20 +139,8 @@ func (s *sqliteStore) migrate(ctx context.Context) error {
 		return s.explain(err)
 	}
 	s.writer = &sqliteConn{conn: conn, prepared: map[string]*sql.Stmt{}}
-	s.ro, err = sql.Open("sqlite", sqliteURI(s.path, url.Values{
-		"mode":    {"ro"},
-		"_pragma": {"busy_timeout(" + sqliteBusyMilli + ")", "query_only(1)", "cache_size(-4000)", "temp_store(MEMORY)", "trusted_schema(0)"},
-	}))
-	if err != nil {
+	if err := s.openReaders(ctx); err != nil {
 		return err
-	}
-	s.ro.SetMaxOpenConns(sqliteReaders)
-	for range sqliteReaders {
-		conn, err := s.ro.Conn(ctx)
-		if err != nil {
-			return s.explain(err)
-		}
-		s.readers <- &sqliteConn{conn: conn, prepared: map[string]*sql.Stmt{}}
 	}
 	go s.write()
 	return nil
