@@ -263,7 +263,9 @@ func TestWithoutAConnectionNothingIsSent(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := client(t, tc.cfg).Do(tc.ctx, tc.req)
+			ctx, cancel := context.WithTimeout(tc.ctx, 10*time.Second)
+			defer cancel()
+			_, err := client(t, tc.cfg).Do(ctx, tc.req)
 			if diff := cmp.Diff(failure{Cause: tc.want}, failureOf(t, err)); diff != "" {
 				t.Errorf("failure (-want +got):\n%s%v", diff, err)
 			}
@@ -373,6 +375,29 @@ func TestADeadIdleConnectionIsNotUsed(t *testing.T) {
 			}
 			if n := s.requests.Load(); n != 2 {
 				t.Errorf("the server saw %d requests for 2 exchanges", n)
+			}
+			if n := s.conns.Load(); n != 2 {
+				t.Errorf("%d connections, want 2", n)
+			}
+		})
+	}
+}
+
+// A server that says it will close, and one that answers twice at once, leave
+// connections that look alive.
+func TestAConnectionThatIsNotCleanIsNotUsed(t *testing.T) {
+	tests := map[string]string{
+		"it said close":     strings.Replace(ok, "Content-Type", "Connection: close\r\nContent-Type", 1),
+		"it answered twice": ok + strings.Replace(ok, "200 OK", "500 Stray", 1),
+	}
+	for name, answer := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, say(answer, true))
+			c := client(t, oneshot.Config{})
+			for range 2 {
+				if got, err := c.Do(t.Context(), post(s.url)); err != nil || got.Status != 200 {
+					t.Errorf("got %+v, %v", got, err)
+				}
 			}
 			if n := s.conns.Load(); n != 2 {
 				t.Errorf("%d connections, want 2", n)
