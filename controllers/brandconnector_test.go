@@ -674,7 +674,10 @@ func TestAShopTableInAConfigMapIsChecked(t *testing.T) {
 
 func TestEventsAreSentOnChangeOnly(t *testing.T) {
 	w := newWorld(t)
-	w.up(w.brand("xiaowang"))
+	w.create(w.brand("xiaowang"))
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing)
+	w.rollOut("xiaowang")
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	events := func() []string {
 		var list eventsv1.EventList
 		must(t, api.List(t.Context(), &list, client.InNamespace(w.namespace)))

@@ -24,6 +24,7 @@ const revisionKeyKey = "key"
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create,namespace=hexiao-system
 // +kubebuilder:rbac:groups="",resources=secrets,resourceNames=hexiao-revision-key,verbs=get,namespace=hexiao-system
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create;get;update,namespace=hexiao-system
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch,namespace=hexiao-system
 
 // RevisionKey reads the installation's key, and makes it the first time. Two
 // replicas that start together end with the same key: one of them fails to create.

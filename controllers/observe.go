@@ -46,9 +46,7 @@ func (r *Reconciler) describe(s *scope) {
 	status := &s.brand.Status
 	status.Endpoints = render.Endpoints(s.brand)
 	status.Selector = labels.SelectorFromSet(render.SelectorLabels(s.brand)).String()
-	status.Replicas = 0
 	if s.deployment != nil {
-		status.Replicas = s.deployment.Status.Replicas
 		status.ConfigRevision = s.deployment.Spec.Template.Annotations[render.AnnotationConfigRevision]
 		status.Image = connectorImage(&s.deployment.Spec.Template.Spec)
 	}

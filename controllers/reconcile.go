@@ -40,8 +40,8 @@ const (
 
 const (
 	// conflictPause is how long the cache gets to catch up with a status that was
-	// written on an older one.
-	conflictPause = 200 * time.Millisecond
+	// written already, or on an older one.
+	conflictPause = 100 * time.Millisecond
 	// foreignPause is how often to see whether an object that is somebody else's,
 	// and therefore not watched, is gone.
 	foreignPause = 30 * time.Second
@@ -72,6 +72,7 @@ type Reconciler struct {
 	Config
 	applier   *applier
 	rotations *rotations
+	statuses  *versions
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -85,6 +86,7 @@ func New(c Config) *Reconciler {
 		Config:    c,
 		applier:   newApplier(c.Client, c.APIReader, c.Metrics),
 		rotations: newRotations(),
+		statuses:  newVersions(),
 	}
 }
 
@@ -123,12 +125,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			// Its objects are the garbage collector's, or another shard's.
 			r.applier.forget(req.NamespacedName)
 			r.rotations.forget(req.NamespacedName)
+			r.statuses.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("get the BrandConnector: %w", err)
 	}
 	if !before.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
+	}
+	if r.statuses.isBehind(req.NamespacedName, before.ResourceVersion) {
+		return ctrl.Result{RequeueAfter: conflictPause}, nil
 	}
 
 	s := &scope{brand: before.DeepCopy(), before: before, key: req.NamespacedName}
@@ -225,6 +231,7 @@ func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
 		}
 		return fmt.Errorf("patch the status: %w", err)
 	}
+	r.statuses.remember(s.key, target.ResourceVersion)
 	r.announce(s)
 	return nil
 }

@@ -121,6 +121,11 @@ func serving(_ *Reconciler, s *scope) (verdict, bool) {
 func (r *Reconciler) fold(s *scope) {
 	for _, p := range readiness {
 		if v, ok := p(r, s); ok {
+			if !v.reconciling {
+				// On the way there the number changes with every Pod, and each change
+				// would be a write.
+				s.brand.Status.Replicas = observedReplicas(s)
+			}
 			r.set(s, metav1.Condition{Type: v1alpha1.ConditionReady, Status: v.ready, Reason: v.reason, Message: v.message}, true)
 			r.setWhileTrue(s, v1alpha1.ConditionReconciling, v.reconciling, v.reason, v.message)
 			r.setWhileTrue(s, v1alpha1.ConditionStalled, v.stalled, v.reason, v.message)
@@ -138,6 +143,13 @@ func (r *Reconciler) fold(s *scope) {
 	s.brand.Status.LastHandledReconcileAt = s.brand.Annotations[v1alpha1.AnnotationReconcileRequestedAt]
 }
 
+func observedReplicas(s *scope) int32 {
+	if s.deployment == nil {
+		return 0
+	}
+	return s.deployment.Status.Replicas
+}
+
 func credentialsResolved(s *scope) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionCredentialsResolved, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonResolved, Message: "everything that is referred to is there"}
@@ -149,15 +161,14 @@ func credentialsResolved(s *scope) metav1.Condition {
 
 func workloadAvailable(s *scope) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionWorkloadAvailable, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonWorkloadUnavailable, Message: "the Deployment has not enough available Pods"}
+		Reason: v1alpha1.ReasonWorkloadUnavailable, Message: "there are not enough available Pods"}
 	if s.deployment == nil {
-		c.Message = "there is no Deployment yet"
 		return c
 	}
 	// Its last word counts here, whatever generation it speaks of: old Pods serve.
 	for _, d := range s.deployment.Status.Conditions {
 		if d.Type == appsv1.DeploymentAvailable && d.Status == corev1.ConditionTrue {
-			c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonWorkloadAvailable, "the Deployment has enough available Pods"
+			c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonWorkloadAvailable, "there are enough available Pods"
 		}
 	}
 	return c
