@@ -185,7 +185,7 @@ func TestWhatAnAnswerMeansForEachAsset(t *testing.T) {
 		"one not reported":                {assets("true", "null", "true", "true"), redeem.Unknown, "undocumented", nil},
 		"nothing reported":                {wrapped(Verify, `{"biz_success":true,"result":{}}`), redeem.Unknown, "undocumented", nil},
 		"another coupon reported":         {strings.ReplaceAll(assets("true", "true", "true", "true"), `"B"`, `"C"`), redeem.Unknown, "undocumented", nil},
-		"one coupon reported in two ways": {strings.ReplaceAll(assets("true", "true", "true", "false"), `"B"`, `"A"`), redeem.Unknown, "undocumented", nil},
+		"one coupon reported in two ways": {strings.Replace(assets("true", "true", "true", "true"), `[{`, `[{"success":false,"voucher_id":"A"},{`, 1), redeem.Unknown, "undocumented", nil},
 		"an error of the vendor's system": {failed("50", "isp.x", ""), redeem.Unknown, "system-failure", nil},
 	}
 	seen := map[string]bool{}
