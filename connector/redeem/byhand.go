@@ -136,6 +136,10 @@ func (e *Engine) DecideOn(ctx context.Context, seen Redemption, d Decision, over
 	if !slot.held() {
 		return seen, errDraining
 	}
+	if leg, ok := legByNo(seen, d.Leg); ok && leg.State == StateUnknown && leasedNow(leg, e.Now()) {
+		// Whoever holds it may be repeating the call at this moment.
+		return seen, fmt.Errorf("%w: leg %d is being checked until %s at the latest", ErrFenced, d.Leg, leg.LeaseUntil.UTC().Format(time.RFC3339))
+	}
 	change, err := e.decided(seen, d)
 	if err != nil {
 		return seen, err
@@ -157,6 +161,9 @@ func (e *Engine) DecideOn(ctx context.Context, seen Redemption, d Decision, over
 	e.finishOriginal(ctx, next)
 	return next, nil
 }
+
+// leasedNow says whether somebody's lease on the leg is not over.
+func leasedNow(l Leg, now time.Time) bool { return l.LeaseOwner != "" && l.LeaseUntil.After(now) }
 
 // over is the decision's event, with the evidence that it overrules.
 func (d Decision) over(o *Overruling) Event {
@@ -212,7 +219,7 @@ func (e *Engine) dueNow(r Redemption) ([]LegChange, error) {
 	for _, l := range r.Legs {
 		again := l.State == StateUnknown || l.State == StateNotSent && r.Action == ReverseVerify
 		switch {
-		case l.State == StateSent, again && l.LeaseOwner != "" && l.LeaseUntil.After(now):
+		case l.State == StateSent, again && leasedNow(l, now):
 			busy = true
 		case !again:
 		case e.byHand(r, l) && l.State == StateUnknown:

@@ -293,7 +293,7 @@ const (
 func (e *Engine) follow(ctx context.Context, c *call, r Redemption) Result {
 	for poll := pollFirst; ; poll = min(2*poll, pollMost) {
 		if r.Answer == nil && settled(r) {
-			r = e.finish(context.WithoutCancel(ctx), r)
+			r = e.finishBy(ctx, r, c.deadline)
 		}
 		if r.Answer != nil {
 			e.metrics.Replay(ctx, r.Action)
@@ -358,13 +358,14 @@ func (e *Engine) worthWaiting(r Redemption) bool {
 	if anyLeg(r, StateSent) {
 		return true
 	}
-	machine := false
+	now, machine, far := e.Now(), false, false
 	for _, l := range r.Legs {
 		if l.State == StateUnknown && !l.NextCheck.IsZero() {
 			machine = true
+			far = far || l.NextCheck.Sub(now) > e.cfg.ResolverIdle
 		}
 	}
-	if machine && e.Now().Sub(r.UpdatedAt) >= nudgeGap {
+	if far && now.Sub(r.UpdatedAt) >= nudgeGap {
 		e.nudge(r)
 	}
 	return machine || settled(r)

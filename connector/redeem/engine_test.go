@@ -45,7 +45,7 @@ func newWorld(t testing.TB) *world {
 			{Name: "points", AssetMappingIDs: []string{"points"}, Asset: redeem.Points, Provider: "zhimai"},
 		},
 		InDoubt: map[string]redeem.Strategy{"alsc": redeem.QueryFlow, "zhimai": redeem.Manual},
-		Limits:  map[string]redeem.Limit{"alsc": {PerSecond: -1}, "zhimai": {PerSecond: -1}},
+		Limits:  map[string]redeem.Limit{},
 	}
 	w.deps = redeem.Deps{
 		Ledger:    w.ledger,

@@ -90,7 +90,7 @@ func (e *Engine) asked(ctx context.Context, r Redemption) Redemption {
 	switch {
 	case r.Answer != nil:
 	case settled(r):
-		return e.finish(context.WithoutCancel(ctx), r)
+		return e.finishBy(ctx, r, e.Now().Add(e.cfg.ReplyDeadline/2))
 	default:
 		e.worthWaiting(r)
 	}

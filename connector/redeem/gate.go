@@ -16,23 +16,20 @@ import (
 
 // Limit is what a provider's gate lets through. Zero fields take the defaults.
 type Limit struct {
-	PerSecond  float64       // calls a second; default 10 (Zhimai's published habit), negative: no limit
+	PerSecond  float64       // calls a second; 0: no limit
 	Burst      int           // default: PerSecond rounded up
-	Concurrent int           // calls under way at once; default 32
+	Concurrent int           // requests under way at once; default 64
 	Failures   int           // calls within Window of which half failed, to open the breaker; default 10
 	Window     time.Duration // default 30 s
 	OpenFor    time.Duration // how long the breaker keeps calls back; default 5 s
 }
 
 func (l Limit) orDefaults() Limit {
-	if l.PerSecond == 0 {
-		l.PerSecond = 10
-	}
 	if l.Burst == 0 {
 		l.Burst = max(1, int(l.PerSecond+0.999))
 	}
 	if l.Concurrent == 0 {
-		l.Concurrent = 32
+		l.Concurrent = 64
 	}
 	if l.Failures == 0 {
 		l.Failures = 10
@@ -83,7 +80,7 @@ type gate struct {
 func newGate(name string, p Provider, l Limit, now func() time.Time, log *slog.Logger, m Metrics) *gate {
 	l = l.orDefaults()
 	limit := rate.Limit(l.PerSecond)
-	if l.PerSecond < 0 {
+	if l.PerSecond == 0 {
 		limit = rate.Inf
 	}
 	g := &gate{name: name, limiter: rate.NewLimiter(limit, l.Burst), slots: make(chan struct{}, l.Concurrent), now: now, log: log, metrics: m}

@@ -58,7 +58,7 @@ func TestAVendorsQuietTimeIsRespected(t *testing.T) {
 
 func TestOneSlowVendorDoesNotHoldTheOther(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.cfg.Limits["zhimai"] = redeem.Limit{PerSecond: -1, Concurrent: 1}
+		w.cfg.Limits["zhimai"] = redeem.Limit{Concurrent: 1}
 		w.zhimai.Next = always(redeemtest.Act{Apply: true, Linger: 10 * time.Second})
 		e := w.engine()
 		wantEnding(t, e.Verify(t.Context(), request("b1", pay("card", 1))), redeem.InDoubt, "")

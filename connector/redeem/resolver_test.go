@@ -455,6 +455,45 @@ func TestTheSweepAnswersWhatWasLeftSettled(t *testing.T) {
 	})
 }
 
+func TestWhoAsksDoesNotWaitForASlowUndoing(t *testing.T) {
+	asks := map[string]func(e *redeem.Engine){
+		"a repeat": func(e *redeem.Engine) {
+			e.Verify(context.Background(), request("b1", pay("balance", 1000), pay("card", 5)))
+		},
+		"a reversal":     func(e *redeem.Engine) { e.Reverse(context.Background(), undo("r1", "b1", pay("balance", 1000))) },
+		"a result query": func(e *redeem.Engine) { _, _ = e.Search(context.Background(), redeem.Query{BrandID: brand}, 5) },
+		"the other query": func(e *redeem.Engine) {
+			_, _ = e.Find(context.Background(), redeem.Lookup{BrandID: brand, PaymentNo: "Pb1"})
+		},
+	}
+	for name, ask := range asks {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.cfg.PartialFailure = redeem.ReversePartial
+				w.zhimai.Next = always(redeemtest.Refuses)
+				w.alsc.Next = script(redeemtest.Does, redeemtest.Act{Apply: true, Linger: 12 * time.Second})
+				e, records := w.engine(), 0
+				w.ledger.FailWith(func(op string) redeemtest.Failure {
+					if op == "record" {
+						if records++; records == 2 { // the undoing's
+							return redeemtest.Failure{Before: errDown}
+						}
+					}
+					return redeemtest.Failure{}
+				})
+				e.Verify(t.Context(), request("b1", pay("balance", 1000), pay("card", 5)))
+				start := time.Now()
+				ask(e)
+				if took := time.Since(start); took > 4*time.Second {
+					t.Errorf("waited %s", took)
+				}
+				time.Sleep(20 * time.Second)
+				wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000), pay("card", 5))), redeem.Concluded, redeem.SubReversed)
+			})
+		})
+	}
+}
+
 func TestALineIsNotToldWhileItIsBeingGivenBack(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.cfg.PartialFailure = redeem.ReversePartial

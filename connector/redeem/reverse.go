@@ -61,7 +61,7 @@ func (e *Engine) known(ctx context.Context, r Redemption, deadline time.Time) (R
 	for poll := pollFirst; !settled(r) || r.Answer == nil; poll = min(2*poll, pollMost) {
 		switch {
 		case settled(r):
-			if r = e.finish(ctx, r); r.Answer != nil {
+			if r = e.finishBy(ctx, r, deadline); r.Answer != nil {
 				return r, nil
 			}
 		case anyLeg(r, StateNotSent) && !anyLeg(r, StateSent, StateUnknown):
@@ -98,7 +98,7 @@ func (e *Engine) abandon(ctx context.Context, r Redemption, why string) (Redempt
 	if err != nil {
 		return r, err
 	}
-	return e.finish(ctx, next), nil
+	return next, nil
 }
 
 func (e *Engine) abandoned(l Leg, why string) LegChange {

@@ -115,7 +115,6 @@ func (e *Engine) commit(ctx context.Context, r Redemption, changes []LegChange, 
 		return r, fmt.Errorf("apply: %w", err)
 	}
 	e.resolved(ctx, stored, changes)
-	e.wake()
 	return stored, nil
 }
 
@@ -278,6 +277,32 @@ func (e *Engine) finish(ctx context.Context, r Redemption) Redemption {
 	return e.conclude(ctx, r, undone)
 }
 
+// finishBy is finish for somebody who waits: an undoing makes a vendor call, which
+// goes on when the wait is over.
+func (e *Engine) finishBy(ctx context.Context, r Redemption, by time.Time) Redemption {
+	work := context.WithoutCancel(ctx)
+	if !settled(r) || r.Answer != nil || !e.mustUndo(r) {
+		return e.finish(work, r)
+	}
+	slot := e.begin()
+	if !slot.held() {
+		return r
+	}
+	done := make(chan Redemption, 1)
+	go func() {
+		defer slot.release()
+		done <- e.finish(work, r)
+	}()
+	timer := time.NewTimer(by.Sub(e.Now()))
+	defer timer.Stop()
+	select {
+	case r = <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return r
+}
+
 // conclude stores the answer of a settled redemption, with the lines that were
 // given back.
 func (e *Engine) conclude(ctx context.Context, r Redemption, lines []Line) Redemption {
@@ -298,7 +323,6 @@ func (e *Engine) conclude(ctx context.Context, r Redemption, lines []Line) Redem
 	defer cancel()
 	stored, err := e.Ledger.Apply(apply, Change{Key: r.Key(), At: now, Actor: "engine", Lines: lines, Answer: answer})
 	if err == nil {
-		e.wake()
 		return stored
 	}
 	get, cancelGet := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.LedgerTimeout)
