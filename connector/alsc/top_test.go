@@ -75,20 +75,21 @@ func TestWhatIsSigned(t *testing.T) {
 func TestAnErrorIsReadInEitherForm(t *testing.T) {
 	const want = "50|isv.invalid-parameter|非法参数"
 	tests := map[string]string{
-		"JSON, texts":                   `{"error_response":{"code":"50","msg":"Remote service error","sub_code":"isv.invalid-parameter","sub_msg":"非法参数"}}`,
-		"JSON, code a number":           `{"error_response":{"code":50,"msg":"Remote service error","sub_code":"isv.invalid-parameter","sub_msg":"非法参数","request_id":"x"}}`,
-		"XML":                           `<?xml version="1.0" encoding="utf-8" ?><error_response><code>50</code><msg>Remote service error</msg><sub_code>isv.invalid-parameter</sub_code><sub_msg>非法参数</sub_msg></error_response>`,
-		"XML over several lines":        "<error_response>\n  <code> 50 </code>\n <sub_code>isv.invalid-parameter</sub_code><sub_msg>非法参数</sub_msg>\n</error_response>\n",
-		"JSON, without a sub_msg":       `{"error_response":{"code":50,"msg":"非法参数","sub_code":"isv.invalid-parameter"}}`,
-		"XML, without a sub_msg":        `<error_response><code>50</code><msg>非法参数</msg><sub_code>isv.invalid-parameter</sub_code></error_response>`,
-		"JSON, with a byte mark":        "\ufeff" + `{"error_response":{"code":50,"sub_code":"isv.invalid-parameter","sub_msg":"非法参数"}}`,
-		"not: XML with two codes":       "!<error_response><code>50</code><code>7</code></error_response>",
-		"not: XML that is cut":          "!<error_response><code>50</code>",
-		"not: XML and something":        "!<error_response><code>50</code></error_response><html/>",
-		"not: XML of another root":      "!<response><code>50</code></response>",
-		"not: a page":                   "!<html><body>error_response</body></html>",
-		"not: an error beside a result": `!{"error_response":{"code":50},"result":{"biz_success":true}}`,
-		"not: an error that is text":    `!{"error_response":"50"}`,
+		"JSON, texts":                                `{"error_response":{"code":"50","msg":"Remote service error","sub_code":"isv.invalid-parameter","sub_msg":"非法参数"}}`,
+		"JSON, code a number":                        `{"error_response":{"code":50,"msg":"Remote service error","sub_code":"isv.invalid-parameter","sub_msg":"非法参数","request_id":"x"}}`,
+		"XML":                                        `<?xml version="1.0" encoding="utf-8" ?><error_response><code>50</code><msg>Remote service error</msg><sub_code>isv.invalid-parameter</sub_code><sub_msg>非法参数</sub_msg></error_response>`,
+		"XML over several lines":                     "<error_response>\n  <code> 50 </code>\n <sub_code>isv.invalid-parameter</sub_code><sub_msg>非法参数</sub_msg>\n</error_response>\n",
+		"JSON, without a sub_msg":                    `{"error_response":{"code":50,"msg":"非法参数","sub_code":"isv.invalid-parameter"}}`,
+		"XML, without a sub_msg":                     `<error_response><code>50</code><msg>非法参数</msg><sub_code>isv.invalid-parameter</sub_code></error_response>`,
+		"JSON, with a byte mark":                     "\ufeff" + `{"error_response":{"code":50,"sub_code":"isv.invalid-parameter","sub_msg":"非法参数"}}`,
+		"not: XML with two codes":                    "!<error_response><code>50</code><code>7</code></error_response>",
+		"not: XML that is cut":                       "!<error_response><code>50</code>",
+		"not: XML and something":                     "!<error_response><code>50</code></error_response><html/>",
+		"not: XML of another root":                   "!<response><code>50</code></response>",
+		"not: a page":                                "!<html><body>error_response</body></html>",
+		"not: an error beside a result":              `!{"error_response":{"code":50},"result":{"biz_success":true}}`,
+		"not: an error that is text beside a result": `!{"error_response":"50","result":{"biz_success":true}}`,
+		"not: an error that is text":                 `!{"error_response":"50"}`,
 	}
 	for name, body := range tests {
 		t.Run(name, func(t *testing.T) {
