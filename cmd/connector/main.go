@@ -29,9 +29,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()
-	if err != nil {
-		os.Exit(1)
-	}
+	os.Exit(exitCode(err))
 }
 
 func command(stdout, stderr io.Writer) *cobra.Command {
@@ -48,7 +46,7 @@ directory that holds the Secrets it refers to: DIR/SECRET/KEY, one file a key.`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(stderr), checkCommand(stdout))
+	root.AddCommand(serveCommand(stderr), checkCommand(stdout), ledgerCommand(stdout, stderr, time.Now))
 	return root
 }
 

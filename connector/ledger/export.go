@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ const (
 const exportPage = 200
 
 // Export writes what the query finds, oldest first, and returns how many redemptions that were. It holds neither the member's name nor the hash of a mobile number, nor the
-// answer, which may repeat the name. Amounts are in fen. It reads in pages, so that it may run beside writers and over years.
+// answer, which may repeat the name. Amounts are in fen, in CSV in yuan as well. It reads in pages, so that it may run beside writers and over years.
 func (l *Ledger) Export(ctx context.Context, w io.Writer, f Format, q redeem.Query) (int64, error) {
 	out, err := newExporter(w, f)
 	if err != nil {
@@ -76,7 +77,10 @@ func newExporter(w io.Writer, f Format) (exporter, error) {
 
 var csvHeading = strings.Fields(`created_at concluded_at brand_id action biz_id flow_id shop_id trans_order_no payment_no refund_payment_no reverses_biz_id
 	member_id trace_id line asset asset_mapping_id asset_id provider amount_fen quantity leg_state result code total_fen real_fen gift_fen reversed_fen reversed_quantity
-	vendor_operation vendor_key vendor_flow_id`)
+	vendor_operation vendor_key vendor_flow_id amount_yuan total_yuan real_yuan gift_yuan reversed_yuan`)
+
+// Columns of CSV, in order. New ones are only added at the end.
+func Columns() []string { return slices.Clone(csvHeading) }
 
 type csvExporter struct{ w *csv.Writer }
 
@@ -97,6 +101,7 @@ func (e csvExporter) write(r *redeem.Redemption) error {
 			number(int64(l.Amount)), number(l.Count), string(g.State), string(l.Result.Kind), l.Result.Code, number(int64(l.Result.Total)),
 			number(int64(l.Result.Real)), number(int64(l.Result.Gift)), number(int64(l.Result.Reversed)), number(l.Result.ReversedCount),
 			g.Operation, g.Key, g.Outcome.FlowID,
+			l.Amount.Yuan(), l.Result.Total.Yuan(), l.Result.Real.Yuan(), l.Result.Gift.Yuan(), l.Result.Reversed.Yuan(),
 		}
 		for i := range row {
 			row[i] = inert(row[i])

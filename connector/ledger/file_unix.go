@@ -24,7 +24,7 @@ func lockFile(path string) (*os.File, error) {
 		holder, _ := io.ReadAll(io.LimitReader(f, 32))
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: process %s has this ledger open; only one may (for several replicas use PostgreSQL)", path, strings.TrimSpace(string(holder)))
+			return nil, fmt.Errorf("%s: process %s has this ledger open; only one may (for several replicas use PostgreSQL): %w", path, strings.TrimSpace(string(holder)), ErrLocked)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}

@@ -20,6 +20,9 @@ import (
 // ErrReadOnly is returned by everything that would write to a ledger that was opened with Config.ReadOnly.
 var ErrReadOnly = errors.New("the ledger was opened for reading only")
 
+// ErrLocked is wrapped by Open when another process has the SQLite ledger open for writing.
+var ErrLocked = errors.New("the lock is taken")
+
 // readOnly is a store that passes reads on and refuses everything else.
 type readOnly struct {
 	store
