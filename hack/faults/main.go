@@ -205,10 +205,10 @@ func (r *runner) one(ctx context.Context, c *cell, of int) {
 	if c.verdict.passed() || w == nil {
 		return
 	}
-	for _, line := range c.verdict.why {
+	for _, line := range c.verdict.short() {
 		fmt.Fprintf(r.progress, "    %s\n", line)
 	}
-	w.evidence(r.progress)
+	w.evidence(r.progress, c.verdict)
 	if r.keep {
 		fmt.Fprintf(r.progress, "    kept: %s\n", w.dir)
 		r.kept = true
@@ -260,6 +260,9 @@ func (w *world) play(c *cell) (v *verdict) {
 		}
 	}
 	v = w.judge()
+	if w.later != nil {
+		w.later(v)
+	}
 	if err := errors.Join(errs...); err != nil {
 		v.find(&v.lies, "a connector did not stop in order: %v", err)
 	}
@@ -330,7 +333,7 @@ func (r *runner) total(out io.Writer, cells []*cell) *verdict {
 		}
 		v := c.verdict
 		sum.double, sum.lost, sum.unresolved, sum.lies = sum.double+v.double, sum.lost+v.lost, sum.unresolved+v.unresolved, sum.lies+v.lies
-		for _, why := range v.why {
+		for _, why := range v.short() {
 			fmt.Fprintf(out, "%s: %s\n", c.name(), why)
 		}
 	}

@@ -151,7 +151,7 @@ func vendors() []row {
 		{name: "vendor: resets before it applies", run: once(fault.Rule{Kind: fault.ResetBeforeApply})},
 		{name: "vendor: resets before it applies; replayed", with: byReplay, run: once(fault.Rule{Kind: fault.ResetBeforeApply})},
 		{name: "vendor: the answer ends at every byte", run: everyByte(fault.Truncate)},
-		{name: "vendor: the body is cut at every byte", run: everyByte(fault.Clip)},
+		{name: "vendor: the body is cut at every byte", only: onSQLite, run: everyByte(fault.Clip)}, // what is read is the same with any ledger
 		{name: "vendor: HTML with 200, applied", run: once(fault.Rule{Kind: fault.HTML})},
 		{name: "vendor: HTML with 200, not applied", run: once(fault.Rule{Kind: fault.HTML, Apply: &no})},
 		{name: "vendor: nothing with 200", run: once(fault.Rule{Kind: fault.Empty})},
@@ -215,7 +215,14 @@ func everyByte(kind fault.Kind) func(*world) {
 			w.misfortune(fault.Rule{Kind: kind, Bytes: n, Member: s.member, Count: 1})
 			list = append(list, w.sale(), s, w.sale())
 		}
-		w.each(list, 8, func(s *sale) { w.send(s) })
+		w.each(list, 8, func(s *sale) {
+			for range 50 { // turned back before anything was sent: the misfortune is still to come
+				if w.send(s).word != fault_ {
+					return
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+		})
 		w.struck()
 		w.note("%d bytes", longest)
 	}
@@ -475,9 +482,6 @@ func sleeps() []row {
 	at := func(point string, lost bool) func(*world) {
 		return func(w *world) {
 			w.start("stop@" + point)
-			if w.opt.replicas > 1 {
-				w.startReplica(1)
-			}
 			if lost {
 				w.misfortune(fault.Rule{Kind: fault.ApplyThenClose, Count: 1})
 			}
@@ -485,6 +489,7 @@ func sleeps() []row {
 			heard := w.sending(s)
 			w.awaitSleep()
 			if w.opt.replicas > 1 {
+				w.startReplica(1)
 				w.overslept(s)
 			} else {
 				time.Sleep(callWindow + leaseMargin + time.Second)

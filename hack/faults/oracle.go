@@ -3,15 +3,19 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/keruyun"
 	"github.com/hexiao-dev/hexiao/connector/ledger"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
+	"github.com/hexiao-dev/hexiao/hack/faults/history"
 )
 
 // verdict is what the oracle found in a cell. All counts zero is a pass.
@@ -30,6 +34,20 @@ func (v *verdict) find(n *int, format string, args ...any) {
 	v.why = append(v.why, fmt.Sprintf(format, args...))
 }
 
+// short is why, without drowning the reader.
+func (v *verdict) short() []string {
+	const most = 8
+	if len(v.why) <= most {
+		return v.why
+	}
+	return append(slices.Clone(v.why[:most]), fmt.Sprintf("… and %d more", len(v.why)-most))
+}
+
+// about says whether the verdict names the sale.
+func (v *verdict) about(s *sale) bool {
+	return slices.ContainsFunc(v.short(), func(why string) bool { return strings.Contains(why, s.bizID) })
+}
+
 // judge compares books, words and ledger. It runs when every connector has ended.
 func (w *world) judge() *verdict {
 	v := &verdict{}
@@ -42,8 +60,45 @@ func (w *world) judge() *verdict {
 	for _, s := range w.others {
 		w.judgeWords(v, s)
 	}
+	w.judgeHistory(v)
 	w.judgeLedger(v)
 	return v
+}
+
+// judgeHistory asks whether what the tills heard, in the order in which they heard it,
+// has an explanation; a payment at two vendors is two registers.
+func (w *world) judgeHistory(v *verdict) {
+	var calls []history.Call
+	deducted := map[string]int{}
+	for _, s := range w.sales {
+		for _, vendor := range s.vendors {
+			name := s.bizID + "@" + string(vendor)
+			for i, c := range s.calls {
+				if !c.changed {
+					calls = append(calls, history.Call{Payment: name, Till: i, Start: c.start, End: c.end, Word: c.about(vendor)})
+				}
+			}
+			if !w.undone(s) {
+				deducted[name] = w.position(s, vendor).times
+			}
+		}
+	}
+	if err := history.Check(calls, deducted); err != nil {
+		v.find(&v.lies, "%v", err)
+	}
+}
+
+// about is what the call says of one vendor's part.
+func (c call) about(vendor books.Vendor) history.Word {
+	switch {
+	case c.word.terminal() && c.lines[vendor]:
+		return history.Success
+	case c.word.terminal():
+		return history.Fail
+	case c.word == fault_:
+		return history.NotSent
+	}
+	return history.Unknown
 }
 
 // position is what a member's accounts show of a sale at one vendor.
@@ -127,7 +182,7 @@ func (w *world) judgeLedger(v *verdict) {
 		return
 	}
 	defer func() { _ = l.Close() }()
-	ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Minute)
 	defer cancel()
 	report, err := l.Verify(ctx, brandID)
 	switch {
@@ -136,29 +191,28 @@ func (w *world) judgeLedger(v *verdict) {
 	case report.Break != nil:
 		v.find(&v.lies, "the ledger's chain is broken: %s", report.Break)
 	}
-	open, err := l.Search(ctx, redeem.Query{BrandID: brandID, Unanswered: true}, 10000)
+	all, err := l.Search(ctx, redeem.Query{BrandID: brandID}, 1_000_000)
 	if err != nil {
 		v.find(&v.lies, "the ledger cannot be searched: %v", err)
 		return
 	}
-	for _, r := range open {
-		if w.legitimatelyOpen(r) {
-			continue
+	kept := map[string]redeem.Redemption{}
+	for _, r := range all {
+		if r.Action == redeem.Verify {
+			kept[r.BizID] = r
 		}
-		v.find(&v.unresolved, "%s %s is open in the ledger: %s", r.Action, r.BizID, legs(r))
-	}
-	for _, s := range w.sales {
-		r, err := l.Get(ctx, redeem.Key{BrandID: brandID, Action: redeem.Verify, BizID: s.bizID})
-		if err != nil {
-			if _, concluded := s.terminal(); concluded {
-				v.find(&v.lies, "%s: concluded, and the ledger does not have it: %v", s.bizID, err)
-			}
-			continue
+		if r.Answer == nil && !w.legitimatelyOpen(r) {
+			v.find(&v.unresolved, "%s %s is open in the ledger: %s", r.Action, r.BizID, legs(r))
 		}
 		if r.Contradiction {
-			w.note("%s: the ledger raised the contradiction alarm", s.bizID)
+			w.note("%s: the ledger raised the contradiction alarm", r.BizID)
 		}
-		if first, concluded := s.terminal(); concluded && string(r.Answer) != string(first.raw) {
+	}
+	for _, s := range w.sales {
+		first, concluded := s.terminal()
+		if r, there := kept[s.bizID]; concluded && !there {
+			v.find(&v.lies, "%s: concluded, and the ledger does not have it", s.bizID)
+		} else if concluded && !bytes.Equal(r.Answer, first.raw) {
 			v.find(&v.lies, "%s: the ledger keeps another answer than the till heard", s.bizID)
 		}
 	}

@@ -104,7 +104,8 @@ type world struct {
 	admin []string
 	clock string
 
-	figures string // what a long run measured
+	figures string         // what a long run measured
+	later   func(*verdict) // of a long run: judges and adds figures in the end
 }
 
 // broken ends a cell that could not be carried out.
@@ -258,6 +259,14 @@ func (w *world) startReplica(n int, faults ...string) {
 }
 
 func (w *world) tryStart(n int, faults ...string) error {
+	if err := w.launch(n, faults...); err != nil {
+		return err
+	}
+	return w.conns[n].await(w.ctx)
+}
+
+// launch starts a connector and does not wait until it serves.
+func (w *world) launch(n int, faults ...string) error {
 	args := append([]string{
 		"serve", "--config", filepath.Join(w.dir, "brand.yaml"), "--credentials-dir", w.dir,
 		"--listen", strings.TrimPrefix(w.urls[n], "http://"), "--admin-listen", strings.TrimPrefix(w.admin[n], "http://"),
@@ -271,7 +280,7 @@ func (w *world) tryStart(n int, faults ...string) error {
 	w.mu.Lock()
 	w.conns[n] = c
 	w.mu.Unlock()
-	return c.await(w.ctx)
+	return nil
 }
 
 func (w *world) conn() *connector { return w.conns[0] }
@@ -470,8 +479,11 @@ func (w *world) each(list []*sale, atOnce int, do func(*sale)) {
 }
 
 // evidence prints what the cell saw, for a person.
-func (w *world) evidence(out io.Writer) {
+func (w *world) evidence(out io.Writer, v *verdict) {
 	for _, s := range append(slices.Clone(w.sales), w.others...) {
+		if len(w.sales) > 4 && !v.about(s) {
+			continue
+		}
 		fmt.Fprintf(out, "    %s member %s asked %v heard: %s\n", s.bizID, s.member, s.fen, clip(s.heard(), 200))
 		if w.box == nil {
 			continue
@@ -480,7 +492,7 @@ func (w *world) evidence(out io.Writer) {
 			fmt.Fprintf(out, "      booked %s %s %s %d fen under %s\n", e.Time.Format("15:04:05.000"), e.Vendor, e.Kind, e.AmountFen, e.Key)
 		}
 	}
-	for _, n := range w.notes {
+	for _, n := range w.notes[:min(10, len(w.notes))] {
 		fmt.Fprintf(out, "    note: %s\n", n)
 	}
 }
