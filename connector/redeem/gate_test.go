@@ -32,11 +32,11 @@ func TestTheCallLimitHoldsBackWithinTheBudgetAndRejectsBeyond(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		// One at once and two a second within the 3.8 s before the reply is due.
-		if ok.Load() != 8 || limited.Load() != 12 {
+		// One at once and two a second within half of the 3.8 s before the reply is due.
+		if ok.Load() != 4 || limited.Load() != 16 {
 			t.Errorf("%d went through, %d were held back", ok.Load(), limited.Load())
 		}
-		if n := len(w.ledger.All()); n != 8 {
+		if n := len(w.ledger.All()); n != 4 {
 			t.Errorf("%d were recorded: who is held back is not recorded as sent", n)
 		}
 	})

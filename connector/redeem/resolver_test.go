@@ -212,6 +212,28 @@ func TestAnotherProcessTakesOverWhatACrashedOneSent(t *testing.T) {
 	})
 }
 
+func TestAResolverThatDiesWithALeaseLeavesTheLegToTheNext(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		dying := &crashed{Ledger: w.ledger}
+		alive := w.engine()
+		w.deps.Ledger = dying
+		first := w.engine()
+		w.alsc.Next = script(redeemtest.Act{Apply: true, Linger: time.Second})
+		go first.Verify(t.Context(), request("b1", pay("balance", 1000)))
+		time.Sleep(500 * time.Millisecond)
+		dying.kill()
+		time.Sleep(30 * time.Second)
+		now := time.Now()
+		if got, err := w.ledger.Lease(t.Context(), brand, "a resolver that dies", now, now.Add(30*time.Second), 5); err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		w.resolveFor(alive, time.Minute)
+		if d := cmp.Diff([]redeem.State{redeem.StateExecuted}, w.states(key("b1"))); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 // stepping is a clock that can be set ahead, as a process that slept finds it.
 type stepping struct {
 	mu    sync.Mutex
@@ -298,6 +320,52 @@ func TestLateEvidence(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestOneFencedLegDoesNotSpoilTheOthersOfItsBatch(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.alsc.PerLine = true
+		w.cfg.Routes[1].Provider = "alsc"
+		w.alsc.Next = script(redeemtest.Unreached, redeemtest.Unreached, redeemtest.Unreached, redeemtest.Unreached, redeemtest.Unreached, redeemtest.Unreached)
+		e := w.engine()
+		stolen := false
+		w.ledger.FailWith(func(op string) redeemtest.Failure {
+			if op == "apply" && !stolen { // somebody takes the first leg right before the settle
+				stolen = true
+				return redeemtest.Failure{Before: redeem.ErrFenced}
+			}
+			return redeemtest.Failure{}
+		})
+		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1), pay("card", 1))), redeem.Rejected, redeem.SubUnreachable)
+		if d := cmp.Diff([]redeem.State{redeem.StateNotSent, redeem.StateNotSent}, w.states(key("b1"))); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func TestALateRefusalWaitsForWhoeverMayBeRepeatingTheCall(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		clock := &stepping{}
+		clock.step(time.Minute)
+		e := w.engine()
+		w.deps.Now = clock.now
+		hasty := w.engine()
+		w.alsc.Next = always(redeemtest.Act{Refuse: true, Linger: 6 * time.Second})
+		w.alsc.Finds = func(redeem.Leg) redeem.Verdict {
+			time.Sleep(5 * time.Second)
+			return redeem.Inconclusive
+		}
+		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.InDoubt, "")
+		go func() { _, _ = hasty.ResolveDue(context.Background()) }()
+		time.Sleep(3 * time.Second) // the refusal is there, the other still holds the leg
+		if d := cmp.Diff([]redeem.State{redeem.StateUnknown}, w.states(key("b1"))); d != "" {
+			t.Errorf("while held (-want +got):\n%s", d)
+		}
+		time.Sleep(20 * time.Second)
+		if d := cmp.Diff([]redeem.State{redeem.StateRefused}, w.states(key("b1"))); d != "" {
+			t.Errorf("after (-want +got):\n%s", d)
+		}
+	})
 }
 
 func TestDecisions(t *testing.T) {

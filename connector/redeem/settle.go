@@ -195,6 +195,14 @@ func (e *Engine) addEvidence(ctx context.Context, r Redemption, x landed) (_ Red
 	if !ok {
 		return r, false, nil
 	}
+	if leg.State == x.leg.State && leg.Epoch == x.leg.Epoch {
+		// Another leg of the batch was fenced; this one is still the writer's own.
+		next, err := e.commit(ctx, r, []LegChange{e.changeOf(r, leg, x.out)}, "engine")
+		if errors.Is(err, ErrFenced) {
+			return r, true, nil
+		}
+		return next, err != nil, err
+	}
 	conclusive := x.out.Kind == Executed || x.out.Kind == Refused
 	switch {
 	case leg.State == stateOf(x.out.Kind):
