@@ -25,7 +25,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
-	"github.com/hexiao-dev/hexiao/controllers"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -729,15 +728,4 @@ func TestADeletedBrandLeavesNoSeries(t *testing.T) {
 	})
 	must(t, api.Delete(t.Context(), b))
 	w.eventually(func() string { return same("0", fmt.Sprint(series())) })
-}
-
-func TestTheInstallationsKeyIsMadeOnce(t *testing.T) {
-	w := newWorld(t)
-	first, err := controllers.RevisionKey(t.Context(), api, w.namespace)
-	must(t, err)
-	second, err := controllers.RevisionKey(t.Context(), api, w.namespace)
-	must(t, err)
-	if len(first) != 32 || string(first) != string(second) {
-		t.Errorf("keys of %d and %d bytes differ", len(first), len(second))
-	}
 }

@@ -22,10 +22,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -113,14 +115,31 @@ func startOperator(ctx context.Context) (<-chan struct{}, error) {
 	if api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return nil, err
 	}
+	if err := grantRoles(ctx); err != nil {
+		return nil, err
+	}
+	// The operator has its generated roles and no more, so that every test is also
+	// one of them.
 	counted := rest.CopyConfig(config)
 	counted.QPS = -1
+	counted.Impersonate.UserName = operatorUser
 	counted.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return writes.wrap(next) }
-	mgr, err := ctrl.NewManager(counted, ctrl.Options{
+	mgr, err := newOperator(ctx, counted, scheme, gather, nil)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, mgr), nil
+}
+
+// newOperator sets an operator up as cmd/manager does.
+func newOperator(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, registry prometheus.Registerer, namespaces []string) (ctrl.Manager, error) {
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
-		Cache:   controllers.CacheOptions(nil, labels.Everything(), true),
+		Cache:   controllers.CacheOptions(namespaces, labels.Everything(), true),
 		Client:  controllers.ClientOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},
+		// Two operators in one process have controllers of the same name.
+		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		return nil, err
@@ -129,7 +148,7 @@ func startOperator(ctx context.Context) (<-chan struct{}, error) {
 	if err != nil || !served {
 		return nil, fmt.Errorf("the Gateway API is not found (%w)", err)
 	}
-	metrics, err := controllers.NewMetrics(gather, mgr.GetCache())
+	metrics, err := controllers.NewMetrics(registry, mgr.GetCache())
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +158,11 @@ func startOperator(ctx context.Context) (<-chan struct{}, error) {
 		Tracer: tracer, Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: served,
 		Installation: render.Installation{Image: testImage, RevisionKey: []byte("key of the tests")},
 	})
-	if err := reconciler.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}); err != nil {
-		return nil, err
-	}
+	return mgr, reconciler.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute})
+}
+
+// start starts an operator. What it returns is closed when the operator has ended.
+func start(ctx context.Context, mgr ctrl.Manager) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -149,7 +170,7 @@ func startOperator(ctx context.Context) (<-chan struct{}, error) {
 			fmt.Fprintln(os.Stderr, "the operator ended:", err)
 		}
 	}()
-	return done, nil
+	return done
 }
 
 // writeCounter counts the operator's writes by namespace, events left out.

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	testclock "k8s.io/utils/clock/testing"
+	"pgregory.net/rapid"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+)
+
+// kstatus is how tools that follow kstatus read an object with these conditions:
+// https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+func kstatus(generation int64, s v1alpha1.BrandConnectorStatus) string {
+	switch {
+	case s.ObservedGeneration != generation:
+		return "InProgress"
+	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReconciling):
+		return "InProgress"
+	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionStalled):
+		return "Failed"
+	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReady):
+		return "Current"
+	default:
+		return "InProgress"
+	}
+}
+
+// anyScope draws what the phases may have found.
+func anyScope(t *rapid.T) (*Reconciler, *scope) {
+	draw := func(name string) bool { return rapid.Bool().Draw(t, name) }
+	b := &v1alpha1.BrandConnector{ObjectMeta: metav1.ObjectMeta{Name: "x", Namespace: "y", Generation: rapid.Int64Range(1, 3).Draw(t, "generation")}}
+	b.Spec.Suspend = draw("suspend")
+	if draw("exposed") {
+		b.Spec.Exposure = &v1alpha1.ExposureSpec{Hostname: "h"}
+		if draw("by a gateway") {
+			b.Spec.Exposure.GatewayRef = &v1alpha1.GatewayReference{Name: "g"}
+		} else {
+			b.Spec.Exposure.IngressClassName = "c"
+		}
+	}
+	if draw("an earlier status") {
+		b.Status.ObservedGeneration = b.Generation - 1
+		for _, c := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended, v1alpha1.ConditionExposed} {
+			if draw("had " + c) {
+				meta.SetStatusCondition(&b.Status.Conditions, metav1.Condition{Type: c, Status: metav1.ConditionTrue, Reason: "Earlier"})
+			}
+		}
+	}
+	s := &scope{brand: b, before: b.DeepCopy(), key: types.NamespacedName{Namespace: "y", Name: "x"}}
+	for range rapid.IntRange(0, 2).Draw(t, "faults") {
+		s.fault(rapid.SampledFrom([]fault{
+			unresolved(v1alpha1.ReasonSecretNotFound, "m"),
+			{reason: v1alpha1.ReasonInvalidSpec, message: "m", stalled: true},
+			{reason: v1alpha1.ReasonNotOwned, message: "m", stalled: true},
+			{reason: v1alpha1.ReasonNotOwned, message: "m"},
+			{reason: v1alpha1.ReasonApplyFailed, message: "m"},
+		}).Draw(t, "fault"))
+	}
+	if draw("a Deployment") {
+		s.deployment = anyDeployment(t)
+		s.appliedGeneration = rapid.Int64Range(0, 2).Draw(t, "applied generation")
+	}
+	if draw("a route") {
+		s.route = anyRoute(t)
+	}
+	return &Reconciler{Config: Config{Clock: testclock.NewFakePassiveClock(time.Unix(1, 0)), GatewayAPI: draw("Gateway API")}}, s
+}
+
+func anyDeployment(t *rapid.T) *appsv1.Deployment {
+	n := func(name string) int32 { return rapid.Int32Range(0, 2).Draw(t, name) }
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Generation: rapid.Int64Range(1, 2).Draw(t, "deployment generation")}}
+	d.Spec.Replicas = new(n("replicas"))
+	d.Status = appsv1.DeploymentStatus{ObservedGeneration: rapid.Int64Range(0, 2).Draw(t, "deployment observed"),
+		Replicas: n("pods"), UpdatedReplicas: n("updated"), AvailableReplicas: n("available")}
+	status := rapid.SampledFrom([]corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse, corev1.ConditionUnknown})
+	if rapid.Bool().Draw(t, "Available") {
+		d.Status.Conditions = append(d.Status.Conditions, appsv1.DeploymentCondition{Type: appsv1.DeploymentAvailable, Status: status.Draw(t, "Available is")})
+	}
+	if rapid.Bool().Draw(t, "Progressing") {
+		d.Status.Conditions = append(d.Status.Conditions, appsv1.DeploymentCondition{Type: appsv1.DeploymentProgressing,
+			Status: status.Draw(t, "Progressing is"), Reason: rapid.SampledFrom([]string{"ProgressDeadlineExceeded", "ReplicaSetUpdated"}).Draw(t, "reason")})
+	}
+	return d
+}
+
+func anyRoute(t *rapid.T) *gatewayv1.HTTPRoute {
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+	for range rapid.IntRange(0, 2).Draw(t, "parents") {
+		var parent gatewayv1.RouteParentStatus
+		for _, c := range []string{"Accepted", "ResolvedRefs"} {
+			if rapid.Bool().Draw(t, c) {
+				parent.Conditions = append(parent.Conditions, metav1.Condition{Type: c, Reason: "R", Message: "m",
+					Status:             rapid.SampledFrom([]metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse}).Draw(t, c+" is"),
+					ObservedGeneration: rapid.Int64Range(1, 2).Draw(t, c+" observed")})
+			}
+		}
+		route.Status.Parents = append(route.Status.Parents, parent)
+	}
+	return route
+}
+
+func TestEveryStatusReadsTheSameByReadyAndByKstatus(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, s := anyScope(t)
+		r.fold(s)
+		conditions := s.brand.Status.Conditions
+		ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+		reconciling := meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling)
+		stalled := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
+		if ready == nil || ready.Reason == "" || ready.Message == "" {
+			t.Fatalf("Ready is %+v", ready)
+		}
+		want := map[bool]string{true: "Current", false: "InProgress"}[ready.Status == metav1.ConditionTrue]
+		if stalled != nil {
+			want = "Failed"
+		}
+		if got := kstatus(s.brand.Generation, s.brand.Status); got != want {
+			t.Fatalf("kstatus reads %s, want %s: %+v", got, want, conditions)
+		}
+		if ready.Status == metav1.ConditionTrue && (reconciling != nil || stalled != nil) {
+			t.Fatalf("Ready beside Reconciling or Stalled: %+v", conditions)
+		}
+		if ready.Status != metav1.ConditionTrue && (reconciling == nil) == (stalled == nil) {
+			t.Fatalf("a brand that is not ready is either reconciling or stalled: %+v", conditions)
+		}
+		for _, c := range conditions {
+			if c.ObservedGeneration != s.brand.Generation && c.Type != v1alpha1.ConditionCredentialsResolved {
+				t.Fatalf("%s speaks of generation %d, not %d", c.Type, c.ObservedGeneration, s.brand.Generation)
+			}
+			if c.Reason == "Earlier" {
+				t.Fatalf("%s is left over", c.Type)
+			}
+		}
+		if ready.Status == metav1.ConditionTrue && !s.brand.Spec.Suspend && (len(s.faults) > 0 || !rolledOut(s.deployment, s.appliedGeneration)) {
+			t.Fatalf("Ready although it is not: %+v", conditions)
+		}
+		// Folding what did not change changes nothing.
+		before := s.brand.DeepCopy()
+		r.fold(s)
+		if a, b := digest(before.Status), digest(s.brand.Status); a != b {
+			t.Fatalf("a second fold changed the status: %+v %+v", before.Status, s.brand.Status)
+		}
+	})
+}
+
+func TestANewObjectIsInProgressBeforeAnybodyLooked(t *testing.T) {
+	if got := kstatus(1, v1alpha1.BrandConnectorStatus{ObservedGeneration: -1}); got != "InProgress" {
+		t.Errorf("got %s", got)
+	}
+}
