@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/connector/admin"
 	"github.com/hexiao-dev/hexiao/connector/brand"
 	"github.com/hexiao-dev/hexiao/connector/keruyun"
 	"github.com/hexiao-dev/hexiao/connector/ledger"
@@ -65,6 +66,8 @@ type Service struct {
 
 	public, admin net.Listener
 	ready         atomic.Bool
+	// desk is for who decides by hand; nil until the ledger is open.
+	desk atomic.Pointer[http.Handler]
 }
 
 // Start binds both listeners and begins to answer probes; requests are answered by
@@ -200,6 +203,8 @@ func (s *Service) assemble() (err error) {
 	if err != nil {
 		return err
 	}
+	desk := admin.New(admin.Config{BrandID: spec.BrandID, Engine: s.engine, Ledger: s.ledger, Now: time.Now, Logger: s.log})
+	s.desk.Store(&desk)
 	return s.observe()
 }
 
@@ -313,7 +318,8 @@ func ignoreCancel(err error) error {
 	return err
 }
 
-// adminServer answers probes and metrics.
+// adminServer answers probes and metrics, and who comes over the loopback interface
+// to decide by hand.
 func (s *Service) adminServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
@@ -325,5 +331,13 @@ func (s *Service) adminServer() *http.Server {
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	mux.Handle("GET /metrics", s.telemetry.MetricsHandler())
+	starting := admin.Unavailable()
+	mux.HandleFunc("/admin/", func(w http.ResponseWriter, r *http.Request) {
+		if desk := s.desk.Load(); desk != nil {
+			(*desk).ServeHTTP(w, r)
+			return
+		}
+		starting.ServeHTTP(w, r)
+	})
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 }

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package admintest runs a whole connector for a test: a real ledger, the real engine,
+// the sandbox's vendors on sockets, and the admin listener. Zhimai's legs in doubt
+// wait for a person, those of ALSC are looked up.
+package admintest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+	"github.com/hexiao-dev/hexiao/connector/brand"
+	"github.com/hexiao-dev/hexiao/connector/sandbox"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/sandboxtest"
+	"github.com/hexiao-dev/hexiao/connector/service"
+)
+
+// Routes of the brand, by the vendor that spends.
+const (
+	AtZhimai = "400001" // stored value
+	AtALSC   = "100001" // stored value
+)
+
+const object = `apiVersion: connect.hexiao.dev/v1alpha1
+kind: BrandConnector
+metadata: {name: xiaowang}
+spec:
+  brandID: "11342"
+  keruyun:
+    credentialsSecretRef: {name: keruyun}
+    replyDeadline: 1s
+  providers:
+    zhimai:
+      endpoint: %s
+      credentialsSecretRef: {name: zhimai}
+      limits: {lateAnswerWindow: 1s}
+    alsc:
+      endpoint: %s
+      credentialsSecretRef: {name: alsc}
+      limits: {lateAnswerWindow: 1s}
+  routes:
+  - name: balance
+    match: {assetMappingIDs: ["100001"]}
+    asset: StoredValue
+    provider: alsc
+  - name: gift-card
+    match: {assetMappingIDs: ["400001"]}
+    asset: StoredValue
+    provider: zhimai
+  ledger:
+    embedded: {size: 1Gi}
+`
+
+var credentials = map[string]string{
+	"keruyun/appKey": "test-app", "keruyun/token": "test-brand-token",
+	"zhimai/openId": "demo-open-id", "zhimai/openKey": "demo-open-key", "zhimai/grantCode": "demo-grant",
+	"alsc/appKey": "12345678", "alsc/appSecret": "demo-app-secret",
+}
+
+// Connector is one that runs.
+type Connector struct {
+	t       testing.TB
+	Sandbox *sandbox.Sandbox
+	Till    sandbox.Keruyun
+	// Client calls the admin API over the loopback interface.
+	Client *adminapi.Client
+	Port   int
+}
+
+// Start runs a connector until the test ends.
+func Start(t testing.TB) *Connector {
+	t.Helper()
+	vendors := sandboxtest.Start(t, sandbox.DemoConfig())
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "brand.yaml"), fmt.Sprintf(object, vendors.ZhimaiURL, vendors.ALSCURL))
+	for path, value := range credentials {
+		write(t, filepath.Join(dir, path), value)
+	}
+	b, err := brand.Load(brand.Files{Object: filepath.Join(dir, "brand.yaml"), Credentials: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logs lockedBuffer
+	s, err := service.Start(t.Context(), service.Config{
+		Brand: b, Listen: "127.0.0.1:0", AdminListen: "0.0.0.0:0", LedgerPath: filepath.Join(dir, "ledger.db"), AllowFUSE: true,
+		DrainTimeout: 20 * time.Second, Owner: "test", Version: "test", Logger: slog.New(slog.NewJSONHandler(&logs, nil)),
+		// What is in doubt is checked fast, and a "not found" counts at once.
+		Timings: service.Timings{SettleWindow: time.Millisecond, ResolverIdle: 20 * time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("stop the connector: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the connector's log:\n%s", logs.String())
+		}
+	})
+	c := &Connector{t: t, Sandbox: vendors.Sandbox, Port: port(s.AdminAddr().String()),
+		Till: sandbox.Keruyun{BaseURL: "http://" + s.Addr().String(), BrandID: "11342", AppKey: credentials["keruyun/appKey"], Token: credentials["keruyun/token"]}}
+	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 20 * time.Second}}
+	c.await("readiness", func() bool {
+		resp, err := c.Client.HTTP.Get(c.Client.Base + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode == http.StatusOK
+	})
+	return c
+}
+
+// Context ends with the test.
+func (c *Connector) Context() context.Context { return c.t.Context() }
+
+func port(address string) (p int) {
+	_, _ = fmt.Sscanf(address[strings.LastIndex(address, ":")+1:], "%d", &p)
+	return p
+}
+
+// Fault makes the vendor ("zhimai", "alsc") answer its next count calls of a method
+// badly; an empty method is any.
+func (c *Connector) Fault(vendor, method string, kind fault.Kind, count int) {
+	c.t.Helper()
+	if _, err := c.Sandbox.Faults().Add(fault.Rule{Vendor: vendor, Method: method, Kind: kind, Count: count}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Reply is what the till hears.
+type Reply struct {
+	Code   int
+	Result *struct {
+		Success bool
+		SubCode string
+		Data    struct{ FlowID string }
+	}
+}
+
+// Verify redeems 25.50 yuan of the asset, and says what the till heard.
+func (c *Connector) Verify(bizID, assetMappingID string) Reply {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%s","kryPaymentNo":"P-%s","kryMemberId":"1001","thirdMemberId":"1001",
+		"mobile":"13912345678","paymentToken":"canary-token","paymentTokenType":"PAYMENT_TOKEN","requestId":"r","kryBrandId":"11342",
+		"kryShopId":"8066287","operatorId":"1543","operatorName":"欧阳金丝雀","memberAssetsVerificationList":[
+		{"assetMappingId":%q,"assetId":%q,"verifyAmount":2550,"verifyCnt":0}]}`, bizID, bizID, bizID, assetMappingID, assetMappingID)
+	return c.said(c.Till.Verify(c.t.Context(), []byte(body)))
+}
+
+// Reverse takes back what flowID redeemed.
+func (c *Connector) Reverse(bizID, original, flowID, assetMappingID string) Reply {
+	c.t.Helper()
+	body := fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%s","kryPaymentNo":"P-%s","kryRefundPaymentNo":"R-%s","thirdFlowNo":%q,"kryMemberId":"1001",
+		"thirdMemberId":"1001","requestId":"r","kryBrandId":"11342","kryShopId":"8066287","operatorId":"1543","operatorName":"欧阳金丝雀",
+		"assetsReverseVerificationList":[{"assetMappingId":%q,"assetId":%q,"reverseVerifyAmount":2550,"reverseVerifyCnt":0}]}`,
+		bizID, original, original, bizID, flowID, assetMappingID, assetMappingID)
+	return c.said(c.Till.Reverse(c.t.Context(), []byte(body)))
+}
+
+func (c *Connector) said(_ int, raw []byte, err error) Reply {
+	c.t.Helper()
+	var r Reply
+	if err == nil {
+		err = json.Unmarshal(raw, &r)
+	}
+	if err != nil {
+		c.t.Fatalf("the till's call: %v: %s", err, raw)
+	}
+	return r
+}
+
+// InDoubt waits until n legs wait for a person, and returns them.
+func (c *Connector) InDoubt(n int) []adminapi.Doubt {
+	c.t.Helper()
+	var items []adminapi.Doubt
+	c.await(fmt.Sprintf("%d legs for a person", n), func() bool {
+		list, err := c.Client.InDoubt(c.t.Context(), 0)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		items = items[:0]
+		for _, d := range list.Items {
+			if d.WaitsFor == adminapi.WaitsForPerson {
+				items = append(items, d)
+			}
+		}
+		return len(items) == n
+	})
+	return items
+}
+
+func (c *Connector) await(what string, done func() bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("after 20 s: no %s", what)
+		}
+	}
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
