@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,6 +72,28 @@ func (l *Ledger) Seal(ctx context.Context, brandID string, now time.Time) (Seal,
 		})
 		if err != nil || !full {
 			return last, wrap("seal", err)
+		}
+	}
+}
+
+// KeepSealed seals the brand at every interval until ctx ends, and logs each new seal: the log is a place outside the database where its hash is kept.
+func (l *Ledger) KeepSealed(ctx context.Context, brandID string, every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	var known int64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s, err := l.Seal(ctx, brandID, now)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				l.logger.WarnContext(ctx, "the ledger could not be sealed; the next round tries again", "brand", brandID, "error", err)
+			case err == nil && s.No > known:
+				known = s.No
+				l.logger.InfoContext(ctx, "the ledger is sealed", "brand", brandID, "seal", s.No, "members", s.Members, "hash", hex.EncodeToString(s.Hash))
+			}
 		}
 	}
 }

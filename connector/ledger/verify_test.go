@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -172,6 +173,33 @@ func TestVerify(t *testing.T) {
 			t.Errorf("break %v", got.Break)
 		}
 	})
+}
+
+func TestKeepSealed(t *testing.T) {
+	c := sqliteConfig(t)
+	logged := make(chan string, 16)
+	c.Logger = slog.New(slog.NewTextHandler(lines(logged), nil))
+	l := openConfig(t, c)
+	populate(t, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		l.KeepSealed(ctx, ledgertest.Brand, time.Millisecond)
+		close(ended)
+	}()
+	line := <-logged
+	cancel()
+	<-ended
+	if want := fmt.Sprintf("%x", verify(t, l).Head.Hash); !strings.Contains(line, want) {
+		t.Errorf("logged %s, the newest seal is %s", line, want)
+	}
+}
+
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	l <- string(p)
+	return len(p), nil
 }
 
 // TestVerifyFindsTampering changes every column of every table, one at a time.
