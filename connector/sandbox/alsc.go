@@ -159,7 +159,7 @@ func refusal(err error) (object, *topError) {
 		return nil, &topError{50, "Remote service error", "isp.remote-service-error", err.Error()}
 	}
 	c := alscReasons[r.Reason]
-	return alscRefusal(c[0], c[1]+": "+r.Detail), nil
+	return alscRefusal(c[0], c[1]), nil
 }
 
 // repeated finds what was booked under the same request_id. Repeating it with
