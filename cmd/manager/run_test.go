@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// TestTheOperatorStartsServesAndGivesItsLeaseBack runs the whole program once: what
+// only main puts together is otherwise seen first in a cluster.
+func TestTheOperatorStartsServesAndGivesItsLeaseBack(t *testing.T) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make test`, or export KUBEBUILDER_ASSETS=$(hack/assets/assets)")
+	}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd"}, ErrorIfCRDPathMissing: true}
+	config, err := env.Start()
+	must(t, err)
+	t.Cleanup(func() { must(t, env.Stop()) })
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(kubeconfig, env.KubeConfig, 0o600))
+	t.Setenv("KUBECONFIG", kubeconfig)
+	api, err := client.New(config, client.Options{})
+	must(t, err)
+	must(t, api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "hexiao-system"}}))
+
+	metrics, probes := freeAddress(t), freeAddress(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cmd := command(io.Discard)
+	cmd.SetArgs([]string{"--namespace=hexiao-system", "--connector-image=c", "--metrics-bind-address=" + metrics, "--health-probe-bind-address=" + probes})
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.ExecuteContext(ctx) }()
+
+	waitFor(t, ended, func() string { return get("http://"+probes+"/readyz", "ok") })
+	waitFor(t, ended, func() string { return get("http://"+metrics+"/metrics", "leader_election_master_status") })
+	waitFor(t, ended, func() string { return get("http://"+metrics+"/metrics", `name="hexiao-manager"} 1`) })
+
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	lease := &coordinationv1.Lease{}
+	must(t, api.Get(t.Context(), client.ObjectKey{Namespace: "hexiao-system", Name: "hexiao-manager"}, lease))
+	if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
+		t.Errorf("the lease is still held by %s", *holder)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// get says what is wrong with a page that should hold a text.
+func get(url, want string) string {
+	resp, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+		return fmt.Sprintf("%s: %s, %v, without %q", url, resp.Status, err, want)
+	}
+	return ""
+}
+
+func waitFor(t *testing.T, ended <-chan error, check func() string) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		problem := check()
+		if problem == "" {
+			return
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the operator ended: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(problem)
+		}
+	}
+}
