@@ -182,7 +182,7 @@ func ago(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// style is how times and columns are shown.
+// zoneFlag is the time zone of what people read.
 func zoneFlag(cmd *cobra.Command) func() (*time.Location, error) {
 	name := cmd.Flags().String("time-zone", "Asia/Shanghai", "time zone of the times in text")
 	return func() (*time.Location, error) {

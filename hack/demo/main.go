@@ -238,7 +238,11 @@ func (p *process) stop() {
 // play goes through the scenes; each checks what it shows.
 func (d *demo) play(ctx context.Context) error {
 	title("1. Keruyun's own sample request, byte for byte: 10.00 yuan of stored value at ALSC")
-	if _, err := d.send(ctx, "request.json", true); err != nil {
+	reply, err := d.send(ctx, "request.json", true)
+	if err != nil {
+		return err
+	}
+	if err := printJSON(reply); err != nil {
 		return err
 	}
 	title("2. One request over both vendors: stored value at ALSC; a coupon, 300 points and 25.50 yuan at Zhimai")
@@ -250,11 +254,14 @@ func (d *demo) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := printReply(first); err != nil {
+		return err
+	}
 	after, err := d.showBooks(ctx, "after")
 	if err != nil {
 		return err
 	}
-	fmt.Println("\nThe ledger's rows and events:")
+	fmt.Println("\nWhat a support desk sees (hexiao-connector ledger show --order 2025121000002):")
 	if _, err := d.connector(ctx, "ledger", "show", "--order", "2025121000002"); err != nil {
 		return err
 	}
@@ -267,7 +274,11 @@ func (d *demo) play(ctx context.Context) error {
 		return err
 	}
 	title("4. A request that the vendor refuses: the member does not have 99,000.00 yuan")
-	if _, err := d.send(ctx, "request-refused.json", false); err != nil {
+	refused, err := d.send(ctx, "request-refused.json", false)
+	if err != nil {
+		return err
+	}
+	if err := printReply(refused); err != nil {
 		return err
 	}
 	title("5. The ledger's hash chain")
@@ -288,14 +299,14 @@ func (d *demo) repeat(ctx context.Context, first, books string) error {
 	if again != first {
 		return errors.New("the repeated answer differs from the first")
 	}
-	now, err := d.showBooks(ctx, "after the repeat")
+	now, err := d.output(ctx, "bin/hexiao-sandbox", "books", "list", "--sandbox", d.sandboxURL)
 	if err != nil {
 		return err
 	}
 	if now != books {
-		return errors.New("the repeat changed the vendors' books")
+		return fmt.Errorf("the repeat changed the vendors' books:\n%s", now)
 	}
-	fmt.Println("\n→ identical answer, identical books")
+	fmt.Printf("  → the same %d bytes as above, messageUuid and all; the vendors' books are as they were\n", len(again))
 	return nil
 }
 
@@ -319,7 +330,44 @@ func (d *demo) showTrace(ctx context.Context, reply string) error {
 	}
 }
 
-// send posts a sample request and prints the reply; it fails when the outcome is
+// printJSON shows a whole reply.
+func printJSON(reply string) error {
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, []byte(reply), "", "  "); err != nil {
+		return fmt.Errorf("the reply is not JSON: %w\n%s", err, reply)
+	}
+	fmt.Print(indent(pretty.String()))
+	return nil
+}
+
+// printReply shows of a reply what differs from one to the next.
+func printReply(reply string) error {
+	var r struct {
+		Code                         int
+		SubCode, SubMsg, MessageUUID string
+		Success                      bool
+		Result                       struct {
+			Data struct {
+				FlowID                 string
+				VerifyAssetsDetailList []struct {
+					AssetMappingID, Status, ErrCode string
+					VerifyTotalAmount               int64
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(reply), &r); err != nil {
+		return fmt.Errorf("read the reply: %w\n%s", err, reply)
+	}
+	fmt.Printf("  code %d, success %t, subCode %s: %s\n", r.Code, r.Success, r.SubCode, r.SubMsg)
+	fmt.Printf("  flowId %s, messageUuid %s\n", r.Result.Data.FlowID, r.MessageUUID)
+	for _, a := range r.Result.Data.VerifyAssetsDetailList {
+		fmt.Printf("    asset %s: %s, %d fen, %s\n", a.AssetMappingID, a.Status, a.VerifyTotalAmount, a.ErrCode)
+	}
+	return nil
+}
+
+// send posts a sample request and returns the reply; it fails when the outcome is
 // not the one that the scene is about.
 func (d *demo) send(ctx context.Context, file string, success bool) (string, error) {
 	args := []string{"send", "verify", "--raw", "--url", d.connectorURL, "--brand", brandID, "--app-key", d.appKey,
@@ -330,13 +378,8 @@ func (d *demo) send(ctx context.Context, file string, success bool) (string, err
 	if err != nil && !errors.As(err, &exit) {
 		return "", err
 	}
-	var pretty bytes.Buffer
-	if jerr := json.Indent(&pretty, []byte(out), "", "  "); jerr != nil {
-		return "", fmt.Errorf("the reply is not JSON: %w\n%s", jerr, out)
-	}
-	fmt.Print(indent(pretty.String()))
 	if success != (err == nil) {
-		return "", fmt.Errorf("%s: success is %t, the scene is about %t", file, err == nil, success)
+		return "", fmt.Errorf("%s: success is %t, the scene is about %t; the reply:\n%s", file, err == nil, success, out)
 	}
 	return strings.TrimSpace(out), nil
 }
@@ -396,5 +439,6 @@ func (d *demo) invite() {
 func title(s string) { fmt.Printf("\n\033[1m── %s\033[0m\n", s) }
 
 func indent(s string) string {
-	return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ") + "\n"
+	indented := "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ") + "\n"
+	return strings.ReplaceAll(indented, "\n  \n", "\n\n")
 }

@@ -239,8 +239,8 @@ func (p *printer) legs(indent string, r *redeem.Redemption) {
 // answer is kind, class and code: "refused insufficient-balance 40012".
 func answer(o redeem.Outcome) string {
 	parts := []string{}
-	for _, s := range []string{string(o.Kind), string(o.Class), o.Code} {
-		if s != "" {
+	for i, s := range []string{string(o.Kind), string(o.Class), o.Code} {
+		if s != "" && (i == 0 || s != string(o.Kind)) {
 			parts = append(parts, s)
 		}
 	}
@@ -319,12 +319,12 @@ func (p *printer) why(detail json.RawMessage) string {
 	if d.Alarm != "" {
 		add("%s", d.Alarm)
 	}
-	if d.Reason != "" {
-		add("%s", d.Reason)
-	}
 	o := redeem.Outcome{Kind: redeem.Kind(d.Kind), Class: redeem.Class(d.Class), Code: d.Code, Detail: d.Detail}
 	if d.Outcome != nil {
 		o = *d.Outcome
+	}
+	if d.Reason != "" && d.Reason != string(o.Kind) && d.Reason != string(o.Class) {
+		add("%s", d.Reason)
 	}
 	if a := answer(o); a != "" {
 		add("%s", a)
