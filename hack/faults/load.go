@@ -185,7 +185,7 @@ func (w *world) bookings(v *verdict) string {
 			concluded++
 		}
 	}
-	return fmt.Sprintf("\n    in the end: %d of %d payments SUCCESS; deducted at the vendors (%s): %s",
+	return fmt.Sprintf("\n    in the end: %d of %d payments SUCCESS, the others FAIL line by line; deducted at the vendors (%s): %s",
 		concluded, len(w.sales), vendorNames(w.col.vendors), strings.Join(parts, ", "))
 }
 

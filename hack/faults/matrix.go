@@ -217,7 +217,7 @@ func everyByte(kind fault.Kind) func(*world) {
 		}
 		w.each(list, 8, func(s *sale) {
 			for range 50 { // turned back before anything was sent: the misfortune is still to come
-				if w.send(s).word != fault_ {
+				if w.send(s).word.terminal() || w.reached(s, spending) == len(s.vendors) {
 					return
 				}
 				time.Sleep(200 * time.Millisecond)

@@ -375,7 +375,7 @@ func (w *world) befalls(methods map[books.Vendor]string, r fault.Rule) {
 // nothing.
 func (w *world) struck() {
 	for _, r := range w.box.Sandbox.Faults().Rules() {
-		w.demand(r.Fired > 0, "the misfortune %s at %s did not happen", r.Kind, r.Vendor)
+		w.demand(r.Fired > 0, "the misfortune %s at %s did not happen (it waits for member %q, %d bytes, and matched %d calls)", r.Kind, r.Vendor, r.Member, r.Bytes, r.Matched)
 	}
 }
 
