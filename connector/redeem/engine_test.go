@@ -427,6 +427,9 @@ func TestARepeatSendsWhatWasNeverSentAndNothingElse(t *testing.T) {
 		if last := calls[len(calls)-1]; last.Token != "fresh" || last.Key != upstream("b1", 0) {
 			t.Errorf("sent again with %+v, want the fresh token under the same key", last)
 		}
+		if epoch := w.get(key("b1")).Legs[0].Epoch; epoch != 2 {
+			t.Errorf("sent again in epoch %d", epoch)
+		}
 	})
 }
 

@@ -48,6 +48,7 @@ func TestAVendorsQuietTimeIsRespected(t *testing.T) {
 		e := w.engine()
 		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1))), redeem.Rejected, redeem.SubUnreachable)
 		wantEnding(t, e.Verify(t.Context(), request("b2", pay("balance", 1))), redeem.Rejected, redeem.SubRateLimited)
+		wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1))), redeem.Rejected, redeem.SubRateLimited)
 		if n := len(w.alsc.Calls()); n != 1 {
 			t.Errorf("%d calls although the vendor asked for quiet", n)
 		}

@@ -93,6 +93,10 @@ func TestResolution(t *testing.T) {
 			strategy: redeem.ReplaySameRequestID, acts: []redeemtest.Act{redeemtest.LostBefore, redeemtest.Refuses},
 			run: 2 * time.Second, state: redeem.StateRefused, class: "insufficient-balance",
 		},
+		"a repeat that is refused although the first was executed": {
+			strategy: redeem.ReplaySameRequestID, acts: []redeemtest.Act{redeemtest.DoesLost, redeemtest.Refuses},
+			run: 2 * time.Second, state: redeem.StateExecuted, times: 1,
+		},
 		"a repeat that is lost is repeated": {
 			strategy: redeem.ReplaySameRequestID, acts: []redeemtest.Act{redeemtest.DoesLost, redeemtest.LostBefore, redeemtest.LostBefore},
 			run: 20 * time.Second, state: redeem.StateExecuted, times: 1,
@@ -580,6 +584,9 @@ func TestALineIsNotToldWhileItIsBeingGivenBack(t *testing.T) {
 				}
 			}
 			w.resolveFor(e, 10*time.Second)
+			if w.get(key("b1")).Answer == nil {
+				t.Error("the undoing is known, and its sale is not answered")
+			}
 		}
 	})
 }

@@ -272,6 +272,9 @@ func (v Repeating) Repeat(ctx context.Context, s redeem.Sending) redeem.Outcome 
 		if a.Lose || a.NotSent {
 			return redeem.Outcome{Kind: redeem.Unknown, Class: "lost", RetryAfter: a.RetryAfter}
 		}
+		if a.Refuse { // "there is such an order": no word on whether it was executed
+			return redeem.Outcome{Kind: redeem.Refused, Class: "duplicate"}
+		}
 		return v.outcome(s, a)
 	}
 	return v.do(ctx, "repeat", s)
