@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -36,6 +37,14 @@ const (
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childPath); path != "" {
 		writeForEver(path, os.Getenv(childLimit) != "")
+	}
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen { // each check is some dozens of commits, waited for twice
+		if err := flag.Set("rapid.checks", "15"); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }
