@@ -360,8 +360,8 @@ func retainCommand(stdout, stderr io.Writer, now func() time.Time) *cobra.Comman
 		Long: `Takes away the redemptions that were concluded, and last changed, before --older-than. What stays of each is a tombstone: its bizId,
 which is never accepted again, its flow id, its outcome and hashes. It cannot be undone: export first.
 
-An embedded ledger has one writer: stop the connector first (spec.suspend: true on the BrandConnector, or end the process), and run this where the
-ledger's file is mounted. A PostgreSQL ledger may be in use.`,
+An embedded ledger has one writer, so the connector must be stopped. In a cluster: set spec.suspend: true, so that the operator leaves the brand alone,
+scale its Deployment to 0, run this in a Pod that mounts the ledger's claim, and take both back. A PostgreSQL ledger may be in use.`,
 		Example: `  hexiao-connector ledger retain --config brand.yaml --credentials-dir ./credentials --ledger-path ./ledger.db --older-than 400d --dry-run
   hexiao-connector ledger retain … --older-than 400d --yes`,
 		Args: cobra.NoArgs,
@@ -393,7 +393,7 @@ func retain(ctx context.Context, which *ledgerFlags, now time.Time, age time.Dur
 	l, brandID, err := which.open(ctx, dry)
 	if err != nil {
 		if errors.Is(err, ledger.ErrLocked) {
-			return fmt.Errorf("a connector is running on this ledger; stop it first (spec.suspend: true, or end the process), then run this again: %w", err)
+			return fmt.Errorf("a connector is running on this ledger; stop it first (in a cluster: spec.suspend: true, then scale its Deployment to 0), then run this again; --dry-run works meanwhile: %w", err)
 		}
 		return err
 	}

@@ -343,11 +343,12 @@ func printJSON(reply string) error {
 // printReply shows of a reply what differs from one to the next.
 func printReply(reply string) error {
 	var r struct {
-		Code                         int
-		SubCode, SubMsg, MessageUUID string
-		Success                      bool
-		Result                       struct {
-			Data struct {
+		Code        int
+		MessageUUID string
+		Result      struct {
+			SubCode, SubMsg string
+			Success         bool
+			Data            struct {
 				FlowID                 string
 				VerifyAssetsDetailList []struct {
 					AssetMappingID, Status, ErrCode string
@@ -359,7 +360,7 @@ func printReply(reply string) error {
 	if err := json.Unmarshal([]byte(reply), &r); err != nil {
 		return fmt.Errorf("read the reply: %w\n%s", err, reply)
 	}
-	fmt.Printf("  code %d, success %t, subCode %s: %s\n", r.Code, r.Success, r.SubCode, r.SubMsg)
+	fmt.Printf("  code %d, success %t, subCode %s: %s\n", r.Code, r.Result.Success, r.Result.SubCode, r.Result.SubMsg)
 	fmt.Printf("  flowId %s, messageUuid %s\n", r.Result.Data.FlowID, r.MessageUUID)
 	for _, a := range r.Result.Data.VerifyAssetsDetailList {
 		fmt.Printf("    asset %s: %s, %d fen, %s\n", a.AssetMappingID, a.Status, a.VerifyTotalAmount, a.ErrCode)
