@@ -525,6 +525,8 @@ func TestAGatewaysAnswerBecomesACondition(t *testing.T) {
 	if !strings.Contains(c.Message, "NotAllowedByListeners") {
 		t.Errorf("the message %q does not say why", c.Message)
 	}
+	// A route that is refused now may be let in by its Gateway without the brand's doing.
+	w.condition("xiaowang", v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonRouteNotAccepted)
 	answer(metav1.ConditionTrue, "Accepted")
 	w.condition("xiaowang", v1alpha1.ConditionExposed, metav1.ConditionTrue, v1alpha1.ReasonExposed)
 	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
