@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package desk
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
+	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+)
+
+// minReason is the connector's own bound; it is asked for early.
+const minReason = 10
+
+// Ruling is what a person brings along; what is empty is asked for.
+type Ruling struct {
+	Leg      int // -1: the one that is open
+	Decision string
+	Reason   string
+	Yes      bool // do not ask for confirmation
+	Force    bool
+}
+
+// Resolve shows the evidence, asks the vendor once more, asks for decision, reason and
+// confirmation, records the decision, and says what was recorded.
+func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
+	x, err := d.reach(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	// For a program stdout is the result alone.
+	show := d.Out
+	if d.Format == present.JSON || d.Format == present.YAML {
+		show = d.Err
+	}
+	if err := present.Evidence(show, x.redemption); err != nil {
+		return err
+	}
+	leg, err := choose(x.redemption, in.Leg)
+	if err != nil {
+		return err
+	}
+	findings, err := d.lookUp(ctx, x, &leg.No)
+	if err != nil {
+		return err
+	}
+	if err := d.findings(show, findings); err != nil {
+		return err
+	}
+	in, err = d.complete(ctx, x, leg, in)
+	if err != nil {
+		return err
+	}
+	done, err := x.Client.Resolve(ctx, x.redemption.Action, x.redemption.BizID, leg.No, adminapi.Decision{
+		Decision: in.Decision, Reason: in.Reason, Who: x.who, Version: &leg.Version, Force: in.Force,
+	})
+	if isCode(err, adminapi.CodeEvidence) {
+		return fmt.Errorf("%w (here: --force)", err)
+	}
+	if err != nil {
+		return err
+	}
+	if machine, err := present.Machine(d.Out, d.Format, done); machine {
+		return err
+	}
+	if _, err := fmt.Fprintln(d.Out); err != nil {
+		return err
+	}
+	return present.Recorded(d.Out, done, leg.No)
+}
+
+// choose is the leg to decide on. Pure.
+func choose(r adminapi.Redemption, no int) (adminapi.Leg, error) {
+	var open []adminapi.Leg
+	for _, l := range r.Legs {
+		if l.No == no {
+			return l, nil // whether it can be decided on is the connector's to say
+		}
+		if l.State == "unknown" {
+			open = append(open, l)
+		}
+	}
+	switch {
+	case no >= 0:
+		return adminapi.Leg{}, fmt.Errorf("%w: --leg %d: the redemption has legs 0 to %d", ErrUsage, no, len(r.Legs)-1)
+	case len(open) == 0:
+		return adminapi.Leg{}, &adminapi.Error{Code: adminapi.CodeDecided, Message: "no leg of " + r.BizID + " is in doubt: it is " + r.Outcome,
+			Remedy: "there is nothing to decide"}
+	case len(open) > 1:
+		return adminapi.Leg{}, fmt.Errorf("%w: %d legs are in doubt: say --leg, and decide on one after the other", ErrUsage, len(open))
+	}
+	return open[0], nil
+}
+
+// complete asks for what the person did not bring along.
+func (d *Desk) complete(ctx context.Context, x *reached, leg adminapi.Leg, in Ruling) (Ruling, error) {
+	ask := asker{ctx, bufio.NewReader(d.In), d.Err}
+	var err error
+	if in.Decision == "" {
+		in.Decision, err = ask.until("Did the vendor do it? Type executed or refused: ", func(text string) string {
+			if text != adminapi.Executed && text != adminapi.Refused {
+				return "neither executed nor refused"
+			}
+			return ""
+		})
+	}
+	if err == nil && in.Reason == "" {
+		in.Reason, err = ask.until("Why? What did you see at the vendor, and where (no names, no numbers of phones): ", func(text string) string {
+			if n := utf8.RuneCountInString(text); n < minReason {
+				return fmt.Sprintf("%d characters are too few: at least %d", n, minReason)
+			}
+			return ""
+		})
+	}
+	if err != nil || in.Yes {
+		return in, err
+	}
+	_, _ = fmt.Fprintf(d.Err, "\nYou record as %s, and it cannot be taken back:\n  leg %d of %s (%s at %s) was %s%s\n",
+		present.Clean(x.who), leg.No, present.Clean(x.redemption.BizID), present.Value(leg.AmountFen, leg.Points, leg.Coupons), present.Clean(leg.Provider),
+		strings.ToUpper(in.Decision), map[bool]string{true: ", whatever the evidence says"}[in.Force])
+	typed, err := ask.line("Type the bizId to confirm: ")
+	if err == nil && typed != x.redemption.BizID {
+		err = ErrUnconfirmed
+	}
+	return in, err
+}
+
+// asker asks a person, on stderr, so that stdout holds the result alone.
+type asker struct {
+	ctx context.Context
+	in  *bufio.Reader
+	out io.Writer
+}
+
+func (a asker) line(question string) (string, error) {
+	_, _ = fmt.Fprint(a.out, question)
+	text, err := a.read()
+	if errors.Is(err, io.EOF) && text == "" {
+		_, _ = fmt.Fprintln(a.out)
+		return "", fmt.Errorf("%w: there is nobody to ask; a script says --decision, --reason and --yes", ErrUnconfirmed)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the answer: %w", err)
+	}
+	return strings.TrimSpace(text), nil
+}
+
+// read reads a line, or ends with the context: a person who interrupts must not wait.
+func (a asker) read() (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	got := make(chan line, 1)
+	go func() {
+		text, err := a.in.ReadString('\n')
+		got <- line{text, err}
+	}()
+	select {
+	case <-a.ctx.Done():
+		return "", fmt.Errorf("%w: %w", ErrUnconfirmed, context.Cause(a.ctx))
+	case l := <-got:
+		return l.text, l.err
+	}
+}
+
+// until asks again until wrong has nothing to say.
+func (a asker) until(question string, wrong func(string) string) (string, error) {
+	for {
+		text, err := a.line(question)
+		if err != nil {
+			return "", err
+		}
+		w := wrong(text)
+		if w == "" {
+			return text, nil
+		}
+		_, _ = fmt.Fprintln(a.out, "  "+w)
+	}
+}
+
+// Decisions are the words that a decision may be.
+var Decisions = []string{adminapi.Executed, adminapi.Refused}
+
+// CheckDecision refuses another word than those, or none.
+func CheckDecision(text string) error {
+	if text == "" || slices.Contains(Decisions, text) {
+		return nil
+	}
+	return fmt.Errorf("%w: --decision: %q is none: say executed when the vendor did it, refused when it did not", ErrUsage, text)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package present
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+)
+
+// Evidence writes everything known of a redemption: what was asked for, what was
+// sent, which answers came, and the log.
+func Evidence(w io.Writer, r adminapi.Redemption) error {
+	var b bytes.Buffer
+	kind := "redemption"
+	if r.Action == "REVERSE_VERIFY" {
+		kind = "reversal"
+	}
+	fmt.Fprintf(&b, "%s %s of brand %s: %s\n", kind, r.BizID, r.BrandID, r.Outcome)
+	if r.Contradiction {
+		b.WriteString("ALARM: evidence contradicts what was concluded\n")
+	}
+	fields(&b, "  ", "order", r.OrderNo, "payment", r.PaymentNo, "refund", r.RefundPaymentNo, "reverses", r.ReversesBizID, "shop", r.ShopID,
+		"flow", r.FlowID, "trace", r.TraceID, "received", stamp(&r.CreatedAt), "answered", answered(r))
+	b.WriteString("\nASSETS\n")
+	t := &table{header: []string{"  NO", "ASSET", "MAPPING", "ID", "ASKED", "RESULT", "CODE", "DONE", "TAKEN BACK"}}
+	for _, l := range r.Lines {
+		back := Value(l.ReversedFen, 0, nil)
+		if l.ReversedCount > 0 {
+			back = strings.TrimPrefix(fmt.Sprintf("%s + %d", back, l.ReversedCount), " + ")
+		}
+		t.add(fmt.Sprintf("  %d", l.No), l.Asset, l.AssetMappingID, l.AssetID, asked(l), l.Result, l.Code, Value(l.TotalFen, 0, nil), back)
+	}
+	if err := t.write(&b); err != nil {
+		return err
+	}
+	for _, l := range r.Legs {
+		writeLeg(&b, l)
+	}
+	for _, v := range r.Reversals {
+		fmt.Fprintf(&b, "\nREVERSED BY %s: %s, %s, at %s\n", v.BizID, Value(v.AmountFen, v.Points, v.Coupons), v.Outcome, stamp(&v.CreatedAt))
+	}
+	b.WriteString("\nLOG\n")
+	if err := events(&b, r.Events); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, cleanLines(b.String()))
+	return err
+}
+
+func asked(l adminapi.Line) string {
+	if l.AmountFen != 0 {
+		return Yuan(l.AmountFen) + " yuan"
+	}
+	return fmt.Sprintf("%d", l.Count)
+}
+
+func answered(r adminapi.Redemption) string {
+	if r.ConcludedAt == nil {
+		return "no: the till hears 3001, outcome not known"
+	}
+	return stamp(r.ConcludedAt) + ", subCode " + r.SubCode
+}
+
+func writeLeg(b *bytes.Buffer, l adminapi.Leg) {
+	fmt.Fprintf(b, "\nLEG %d: %s at %s: %s\n", l.No, Value(l.AmountFen, l.Points, l.Coupons), l.Provider, State(l))
+	fields(b, "  ", "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", stamp(l.SentAt), "in doubt since", stamp(l.UnknownAt),
+		"final since", stamp(l.ResolvedAt), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", stamp(l.NextCheck))
+	if len(l.Coupons) > 0 {
+		fields(b, "  ", "coupons", strings.Join(l.Coupons, ", "))
+	}
+	fields(b, "  ", "vendor's answer", Answer(l.Answer), "what was sent", compact(l.Call))
+}
+
+// State is a leg's state, and who moves it on.
+func State(l adminapi.Leg) string {
+	words := map[string]string{"sent": "SENT, no answer yet", "unknown": "IN DOUBT", "not_sent": "NEVER SENT", "executed": "EXECUTED", "refused": "REFUSED"}
+	text, ok := words[l.State]
+	if !ok {
+		text = l.State
+	}
+	switch l.WaitsFor {
+	case adminapi.WaitsForPerson:
+		text += ", waits for a person"
+	case adminapi.WaitsForCheck:
+		text += ", waits for the next check"
+	case adminapi.WaitsForLease:
+		text += ", is being worked on"
+	}
+	return text
+}
+
+// Answer is a vendor's answer in one line.
+func Answer(a *adminapi.Answer) string {
+	if a == nil {
+		return "none"
+	}
+	parts := []string{a.Kind}
+	for _, p := range []struct{ name, value string }{{"", a.Class}, {"code ", a.Code}, {"flow ", a.FlowID}} {
+		if p.value != "" {
+			parts = append(parts, p.name+p.value)
+		}
+	}
+	if a.HTTPStatus != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", a.HTTPStatus))
+	}
+	if a.TotalFen != 0 {
+		parts = append(parts, Yuan(a.TotalFen)+" yuan")
+	}
+	text := strings.Join(parts, ", ")
+	if a.Detail != "" {
+		text += ": " + a.Detail
+	}
+	return text
+}
+
+// Finding is a look-up's result in words.
+func Finding(f adminapi.Finding) string {
+	words := map[string]string{
+		"found":        "FOUND: the vendor did it",
+		"missing":      "MISSING: the vendor does not know it",
+		"differs":      "DIFFERS: the vendor has something else under this key",
+		"inconclusive": "NO KNOWLEDGE: the vendor's answer says nothing",
+		"cannot-ask":   "CANNOT BE ASKED: look into the vendor's back office",
+	}
+	text, ok := words[f.Verdict]
+	if !ok {
+		text = f.Verdict
+	}
+	if f.Answer != nil {
+		text += " (" + Answer(f.Answer) + ")"
+	} else if f.Detail != "" {
+		text += " (" + f.Detail + ")"
+	}
+	if f.Alarm {
+		text += "\n  ALARM: it was concluded as refused"
+	}
+	return cleanLines(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, stamp(&f.At), text))
+}
+
+func events(b *bytes.Buffer, list []adminapi.Event) error {
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, e := range list {
+		leg := "-"
+		if e.Leg != nil {
+			leg = fmt.Sprint(*e.Leg)
+		}
+		change := ""
+		if e.To != "" && e.To != e.From {
+			change = strings.TrimPrefix(e.From+" → "+e.To+" ", " ")
+		}
+		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\t%s%s\n", stamp(&e.At), leg, Clean(e.Actor), e.Kind, change, Clean(compact(e.Detail))); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+// fields writes the named values that are not empty.
+func fields(b *bytes.Buffer, indent string, pairs ...string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fmt.Fprintf(b, "%s%-16s %s\n", indent, pairs[i]+":", Clean(pairs[i+1]))
+		}
+	}
+}
+
+func compact(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return ""
+	}
+	return b.String()
+}
+
+func stamp(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// cleanLines cleans text that has lines of its own.
+func cleanLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(Clean(l), " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Recorded writes what a decision left behind.
+func Recorded(w io.Writer, r adminapi.Resolved, leg int) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "recorded: leg %d of %s is %s\n", leg, r.Redemption.BizID, r.Decision)
+	fields(&b, "  ", "who", r.Who, "why", r.Reason, "overruled", r.Overruled)
+	if e := decisionEvent(r.Redemption.Events, leg); e != nil {
+		fields(&b, "  ", "event", fmt.Sprintf("%d, at %s", e.Seq, stamp(&e.At)))
+	}
+	if r.Redemption.ConcludedAt != nil {
+		fields(&b, "  ", "till", "a repeat of the bizId hears subCode "+r.Redemption.SubCode+" from now on")
+	} else {
+		fields(&b, "  ", "till", "still hears 3001: other legs are open")
+	}
+	if r.Redemption.Contradiction {
+		b.WriteString("  ALARM: evidence contradicts what was concluded; see docs/guides/in-doubt.md\n")
+	}
+	_, err := io.WriteString(w, cleanLines(b.String()))
+	return err
+}
+
+func decisionEvent(list []adminapi.Event, leg int) *adminapi.Event {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Kind == "decision" && list[i].Leg != nil && *list[i].Leg == leg {
+			return &list[i]
+		}
+	}
+	return nil
+}

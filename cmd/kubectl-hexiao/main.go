@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-hexiao is the kubectl plugin of Hexiao: kubectl hexiao. It decides by
+// hand what no machine can find out. See docs/guides/in-doubt.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/reach"
+	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run runs a command line and returns its exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	cmd := root(in, out, errOut)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	if err != nil {
+		_, _ = fmt.Fprintln(errOut, "kubectl hexiao:", err)
+	}
+	return exitCode(err)
+}
+
+// The exit codes; exitCodes documents them.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitChanged     = 4
+	exitEvidence    = 5
+	exitUnconfirmed = 6
+	exitIncomplete  = 7
+)
+
+const exitCodes = `Exit codes:
+  0  done
+  1  failed: the API server, the connector or the way between them
+  2  the command line is wrong
+  3  there is no such brand or redemption
+  4  nothing was recorded: the state has changed, is final, or no machine can do it
+  5  nothing was recorded: the evidence contradicts the decision (--force overrules it)
+  6  nothing was recorded: it was not confirmed
+  7  the list is incomplete: some brands could not be asked`
+
+func exitCode(err error) int {
+	var told *adminapi.Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, desk.ErrUsage):
+		return exitUsage
+	case errors.Is(err, desk.ErrUnconfirmed):
+		return exitUnconfirmed
+	case errors.Is(err, desk.ErrIncomplete):
+		return exitIncomplete
+	case errors.Is(err, reach.ErrNotFound), apierrors.IsNotFound(err):
+		return exitNotFound
+	case errors.As(err, &told):
+		return exitOf(told)
+	}
+	return exitFailed
+}
+
+func exitOf(e *adminapi.Error) int {
+	switch e.Code {
+	case adminapi.CodeInvalid:
+		return exitUsage
+	case adminapi.CodeNotFound:
+		return exitNotFound
+	case adminapi.CodeChanged, adminapi.CodeDecided, adminapi.CodeCannot:
+		return exitChanged
+	case adminapi.CodeEvidence:
+		return exitEvidence
+	}
+	return exitFailed
+}
