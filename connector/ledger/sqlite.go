@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	sqliteReaders   = 4
-	sqliteGroup     = 256     // commits that share one fsync at most
-	sqliteQueue     = 1024    // commits that may wait
-	sqliteWALPages  = 1000    // of 4 KiB: a checkpoint is due
-	sqliteBusyMilli = "5000"  // another process (sqlite3, a backup) may hold the file for a moment
-	sqliteCacheKiB  = "16000" //
+	sqliteReaders    = 4
+	sqliteGroup      = 256     // commits that share one fsync at most
+	sqliteQueue      = 1024    // commits that may wait
+	sqliteCheckpoint = 2000    // statements after which a checkpoint is due: each touches a page or two of 4 KiB
+	sqliteBusyMilli  = "5000"  // another process (sqlite3, a backup) may hold the file for a moment
+	sqliteCacheKiB   = "16000" //
 )
 
 // sqliteStore is the embedded ledger: one goroutine writes, a few connections read.
@@ -43,6 +43,7 @@ type sqliteStore struct {
 	readers chan *sqliteConn
 	writer  *sqliteConn
 	done    chan struct{} // the writer ended
+	unmoved int           // statements since the last checkpoint, the writer's
 
 	mu     sync.RWMutex // against closing while something is put into jobs
 	closed bool
@@ -270,7 +271,10 @@ func (s *sqliteStore) commitGroup(group []*sqliteJob) {
 			return
 		}
 		job.err = err
-		wrote = wrote || err == nil
+		if err == nil {
+			wrote = true
+			s.unmoved += len(job.statements)
+		}
 	}
 	if !wrote {
 		if err := s.writer.exec("ROLLBACK"); err != nil {
@@ -351,12 +355,13 @@ func stale(err error) error {
 	return err
 }
 
-// checkpoint moves the log into the database when it is long. It runs after the group was answered, and not as SQLite's own, whose
-// errors nobody would hear of.
+// checkpoint moves the log into the database now and then. It runs after the group was answered, and not as SQLite's own, whose errors nobody would hear of. The
+// statements are counted because the size of the log's file says nothing: the file keeps its size when SQLite begins it anew.
 func (s *sqliteStore) checkpoint() {
-	if info, err := os.Stat(s.path + "-wal"); err != nil || info.Size() < sqliteWALPages*4096 || s.broken.Load() != nil {
+	if s.unmoved < sqliteCheckpoint || s.broken.Load() != nil {
 		return
 	}
+	s.unmoved = 0
 	var busy, log, moved int
 	err := s.writer.conn.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &log, &moved)
 	if err != nil && isFsync(err) {
