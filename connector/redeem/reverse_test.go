@@ -184,3 +184,26 @@ func TestAReversalWaitsForTheRunningRedemption(t *testing.T) {
 		wantEnding(t, e.Reverse(t.Context(), undo("r1", "b1", pay("balance", 1000))), redeem.Concluded, redeem.SubOK)
 	})
 }
+
+func TestAReversalIsNotSentAgainUnlessTheSendingIsRecorded(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.engine()
+		e.Verify(t.Context(), request("b1", pay("balance", 1000)))
+		w.alsc.Next = script(redeemtest.Unreached, redeemtest.Unreached, redeemtest.Unreached)
+		wantEnding(t, e.Reverse(t.Context(), undo("r1", "b1", pay("balance", 1000))), redeem.InDoubt, "")
+		before := len(w.alsc.Calls())
+		w.ledger.FailWith(func(op string) redeemtest.Failure {
+			if op == "apply" {
+				return redeemtest.Failure{Before: errDown}
+			}
+			return redeemtest.Failure{}
+		})
+		w.resolveFor(e, 10*time.Second)
+		if n := len(w.alsc.Calls()); n != before {
+			t.Errorf("%d calls that are not recorded", n-before)
+		}
+		w.ledger.FailWith(nil)
+		w.resolveFor(e, 2*time.Minute)
+		wantEnding(t, e.Reverse(t.Context(), undo("r1", "b1", pay("balance", 1000))), redeem.Concluded, redeem.SubOK)
+	})
+}
