@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os/user"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+	"github.com/hexiao-dev/hexiao/connector/admin/admintest"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+)
+
+const consume = "communal.user.consume"
+
+// plugin runs a command line; typed is what the person types.
+func plugin(t *testing.T, typed string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	code = run(ctx, args, strings.NewReader(typed), &o, &e)
+	return code, o.String(), e.String()
+}
+
+func wantCode(t *testing.T, want, got int, out, errOut string) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", got, want, out, errOut)
+	}
+}
+
+func wantText(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			t.Errorf("it does not say %q:\n%s", p, text)
+		}
+	}
+}
+
+func TestADoubtIsDecidedThroughTheAPIServer(t *testing.T) {
+	for name, webSockets := range map[string]bool{"websocket": true, "spdy": false} {
+		t.Run(name, func(t *testing.T) {
+			c := admintest.Start(t)
+			s := startAPIServer(t, webSockets)
+			s.brand("brands", "xiaowang", c.Port)
+			c.Fault("zhimai", consume, fault.ApplyThenReset, 1)
+			c.Verify("b1", admintest.AtZhimai)
+			c.InDoubt(1)
+
+			code, out, errOut := plugin(t, "", "in-doubt", "list")
+			wantCode(t, 0, code, out, errOut)
+			wantText(t, out, "brands      xiaowang   verify   b1      0     zhimai     25.50 yuan   person")
+
+			// The person changes their mind at the last question.
+			typed := "yes\nexecuted\nbill\nbill 7788 seen in the back office\nb2\n"
+			code, out, errOut = plugin(t, typed, "in-doubt", "resolve", "xiaowang", "b1")
+			wantCode(t, exitUnconfirmed, code, out, errOut)
+			wantText(t, out, "IN DOUBT, waits for a person", "FOUND: the vendor did it")
+			wantText(t, errOut, "neither executed nor refused", "4 characters are too few", "You record as li@example.com", "nothing was recorded")
+			c.InDoubt(1)
+
+			code, out, errOut = plugin(t, strings.Replace(typed, "b2", "b1", 1), "in-doubt", "resolve", "xiaowang", "b1")
+			wantCode(t, 0, code, out, errOut)
+			wantText(t, out, "recorded: leg 0 of b1 is executed", "li@example.com", "bill 7788 seen in the back office", "subCode 000")
+			if got := c.Verify("b1", admintest.AtZhimai); got.Result == nil || !got.Result.Success {
+				t.Errorf("the till's repeat heard %+v", got)
+			}
+
+			code, out, errOut = plugin(t, "", "in-doubt", "list", "xiaowang")
+			wantCode(t, 0, code, out, errOut)
+			wantText(t, out, "nothing is in doubt")
+			code, out, errOut = plugin(t, "", "in-doubt", "resolve", "xiaowang", "b1", "--decision", "executed", "--reason", "once more, to be sure", "--yes")
+			wantCode(t, exitChanged, code, out, errOut)
+			if slices.ContainsFunc(s.forwards, func(how string) bool { return how != name }) || len(s.forwards) != 5 {
+				t.Errorf("the ways that were opened: %v", s.forwards)
+			}
+		})
+	}
+}
+
+func TestAScriptDecidesWithoutQuestions(t *testing.T) {
+	c := admintest.Start(t)
+	s := startAPIServer(t, true)
+	s.brand("brands", "xiaowang", c.Port)
+	c.Fault("zhimai", consume, fault.ApplyThenReset, 1)
+	c.Verify("b1", admintest.AtZhimai)
+	c.InDoubt(1)
+	script := []string{"in-doubt", "resolve", "xiaowang", "b1", "-o", "json", "--yes", "--reason", "the guest's bill was cancelled", "--as", "desk-bot", "--decision", "refused"}
+
+	code, out, errOut := plugin(t, "", script...)
+	wantCode(t, exitEvidence, code, out, errOut)
+	wantText(t, errOut, "contradicts the evidence", "--force")
+
+	code, out, errOut = plugin(t, "", append(script, "--force")...)
+	wantCode(t, 0, code, out, errOut)
+	var got adminapi.Resolved
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("stdout is not one JSON value: %v\n%s", err, out)
+	}
+	if got.Who != "desk-bot" || got.Overruled == "" || !got.Redemption.Contradiction {
+		t.Errorf("%+v", got)
+	}
+
+	code, out, errOut = plugin(t, "", "in-doubt", "show", "xiaowang", "b1", "--look-up", "-o", "yaml")
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "contradiction: true", "verdict: found", "alarm: true")
+}
+
+func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
+	c := admintest.Start(t)
+	s := startAPIServer(t, true)
+	s.brand("brands", "xiaowang", c.Port)
+	s.brand("brands", "pending", 0)
+	s.brand("brands", "closed", closedPort(t))
+	tests := map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"no such command":          {[]string{"in-doubt", "solve"}, exitUsage, `there is no command "solve"`},
+		"no such flag":             {[]string{"in-doubt", "list", "--everything"}, exitUsage, "unknown flag"},
+		"no such format":           {[]string{"in-doubt", "list", "-o", "xml"}, exitUsage, "use table, wide, json, yaml"},
+		"no bizId":                 {[]string{"in-doubt", "show", "xiaowang"}, exitUsage, "BRAND BIZID"},
+		"a brand and all":          {[]string{"in-doubt", "list", "xiaowang", "-A"}, exitUsage, "not both"},
+		"no such action":           {[]string{"in-doubt", "show", "xiaowang", "b1", "--action", "pay"}, exitUsage, "verify or reverse"},
+		"no such decision":         {[]string{"in-doubt", "resolve", "xiaowang", "b1", "--decision", "maybe"}, exitUsage, "executed when the vendor did it"},
+		"no such state":            {[]string{"reversals", "list", "xiaowang", "--state", "open"}, exitUsage, "use waiting or all"},
+		"no such brand":            {[]string{"in-doubt", "list", "nobody"}, exitNotFound, `no BrandConnector "nobody" in namespace "brands"`},
+		"no such redemption":       {[]string{"in-doubt", "show", "xiaowang", "b9"}, exitNotFound, "no such redemption"},
+		"no such reversal":         {[]string{"reversals", "retry", "xiaowang", "b9"}, exitNotFound, "no such redemption"},
+		"a brand that is starting": {[]string{"in-doubt", "list", "pending"}, exitFailed, "pending-1 is Running and not ready"},
+		"a port that is closed":    {[]string{"in-doubt", "list", "closed"}, exitFailed, "failed to connect to localhost:9090"},
+		"a foreign admin URL":      {[]string{"in-doubt", "list", "--admin-url", "http://10.0.0.1:9090"}, exitFailed, "not an address of this machine"},
+		"a brand too many":         {[]string{"in-doubt", "show", "xiaowang", "b1", "--admin-url", "http://127.0.0.1:1"}, exitUsage, "the one argument is BIZID"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := plugin(t, "", tt.args...)
+			wantCode(t, tt.code, code, out, errOut)
+			wantText(t, errOut, tt.says)
+		})
+	}
+	t.Run("some brands of all cannot be asked", func(t *testing.T) {
+		s.brand("other", "zhang", c.Port)
+		delete(s.pods, "other/zhang-1") // no right to forward its port
+		code, out, errOut := plugin(t, "", "in-doubt", "list", "-A")
+		wantCode(t, exitIncomplete, code, out, errOut)
+		wantText(t, out, "NOT ASKED: brands/closed", "NOT ASKED: brands/pending", "NOT ASKED: other/zhang", "pods/portforward")
+		wantText(t, errOut, "3 of 4 brands could not be asked")
+	})
+	t.Run("nobody there to answer", func(t *testing.T) {
+		c.Fault("zhimai", consume, fault.ApplyThenReset, 1)
+		c.Verify("b1", admintest.AtZhimai)
+		c.InDoubt(1)
+		code, out, errOut := plugin(t, "", "in-doubt", "resolve", "xiaowang", "b1")
+		wantCode(t, exitUnconfirmed, code, out, errOut)
+		wantText(t, errOut, "there is nobody to ask")
+		code, out, errOut = plugin(t, "", "in-doubt", "retry", "xiaowang", "b1")
+		wantCode(t, exitChanged, code, out, errOut)
+		wantText(t, errOut, "the strategy of zhimai is Manual")
+	})
+	t.Run("what completes", func(t *testing.T) {
+		code, out, errOut := plugin(t, "", "__complete", "in-doubt", "show", "")
+		wantCode(t, 0, code, out, errOut)
+		wantText(t, out, "xiaowang\n", "pending\n")
+		_, out, _ = plugin(t, "", "__complete", "in-doubt", "resolve", "xiaowang", "")
+		wantText(t, out, "b1\tverify, 25.50 yuan\n")
+	})
+}
+
+func closedPort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestAConnectorOnThisMachineNeedsNoCluster(t *testing.T) {
+	c := admintest.Start(t)
+	t.Setenv("KUBECONFIG", "/nowhere")
+	flow := c.Verify("b1", admintest.AtZhimai).Result.Data.FlowID
+	c.Reverse("r1", "b1", flow, admintest.AtZhimai)
+	here := func(args ...string) []string { return append(args, "--admin-url", c.Client.Base) }
+
+	code, out, errOut := plugin(t, "", here("reversals", "list")...)
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "r1      b1         25.50 yuan   unknown   0     zhimai     unknown   person")
+	code, out, errOut = plugin(t, "", here("reversals", "retry", "r1")...)
+	wantCode(t, exitChanged, code, out, errOut)
+	code, out, errOut = plugin(t, "", here("in-doubt", "resolve", "r1", "--decision", "executed", "--reason", "given back in the back office", "--yes")...)
+	wantCode(t, 0, code, out, errOut)
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, out, "reversal r1 of brand 11342", "CANNOT BE ASKED", "recorded: leg 0 of r1 is executed", me.Username+"@")
+}
+
+func TestOneBizIDForTwoThings(t *testing.T) {
+	c := admintest.Start(t)
+	flow := c.Verify("b1", admintest.AtZhimai).Result.Data.FlowID
+	c.Reverse("b1", "b1", flow, admintest.AtZhimai)
+	code, out, errOut := plugin(t, "", "in-doubt", "show", "b1", "--admin-url", c.Client.Base)
+	wantCode(t, exitUsage, code, out, errOut)
+	wantText(t, errOut, "--action verify or --action reverse")
+	code, out, errOut = plugin(t, "", "in-doubt", "show", "b1", "--action", "reverse", "--admin-url", c.Client.Base)
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "reversal b1 of brand 11342")
+}
