@@ -139,23 +139,28 @@ func eventually(t *testing.T, what string, check func() error) {
 // fetch reads JSON from a Service.
 func (c *cluster) fetch(t *testing.T, service, method, path string, in, out any) {
 	t.Helper()
-	base, client := c.base(t, service)
-	var body io.Reader
-	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body = bytes.NewReader(raw)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, base+path, body)
-	if err != nil {
+	if err := c.tryFetch(t, service, method, path, in, out); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (c *cluster) tryFetch(t *testing.T, service, method, path string, in, out any) error {
+	t.Helper()
+	base, client := c.base(t, service)
+	var body bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&body).Encode(in); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, base+path, &body)
+	if err != nil {
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
@@ -166,8 +171,9 @@ func (c *cluster) fetch(t *testing.T, service, method, path string, in, out any)
 		err = json.Unmarshal(raw, out)
 	}
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", method, path, err, raw)
+		return fmt.Errorf("%s %s: %w: %s", method, path, err, raw)
 	}
+	return nil
 }
 
 // explain prints what a person would look at when something went wrong.
