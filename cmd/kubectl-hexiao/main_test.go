@@ -61,7 +61,7 @@ func TestADoubtIsDecidedThroughTheAPIServer(t *testing.T) {
 			wantText(t, out, "brands      xiaowang   verify   b1      0     zhimai     25.50 yuan   person")
 
 			// The person changes their mind at the last question.
-			typed := "yes\nexecuted\nbill\nbill 7788 seen in the back office\nb2\n"
+			typed := "yes\nexecuted\nseen\nbill 7788 seen in the back office\nb2\n"
 			code, out, errOut = plugin(t, typed, "in-doubt", "resolve", "xiaowang", "b1")
 			wantCode(t, exitUnconfirmed, code, out, errOut)
 			wantText(t, out, "IN DOUBT, waits for a person", "FOUND: the vendor did it")

@@ -4,6 +4,7 @@ package admin
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ func FuzzDecision(f *testing.F) {
 	f.Add(`{"decision":"executed","reason":"seen in the back office","who":"li"}`)
 	f.Add(`{"decision":"refused","reason":"13912345678 says so","who":"li\u0000","version":1,"force":true}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		var in adminapi.Decision
 		if decode(r, &in) != nil || checkDecision(in) != nil {

@@ -119,11 +119,15 @@ func Start(t testing.TB) *Connector {
 		Till: sandbox.Keruyun{BaseURL: "http://" + s.Addr().String(), BrandID: "11342", AppKey: credentials["keruyun/appKey"], Token: credentials["keruyun/token"]}}
 	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 20 * time.Second}}
 	c.await("readiness", func() bool {
-		resp, err := c.Client.HTTP.Get(c.Client.Base + "/readyz")
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Client.Base+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Client.HTTP.Do(req)
 		if err != nil {
 			return false
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		_, _ = io.Copy(io.Discard, resp.Body)
 		return resp.StatusCode == http.StatusOK
 	})

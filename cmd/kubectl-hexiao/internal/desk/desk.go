@@ -140,7 +140,7 @@ func askOne[T any](ctx context.Context, way reach.Way, b reach.Brand, call func(
 	a := answer[T]{of: present.Of{Namespace: b.Namespace, Brand: b.Name}}
 	c, err := way.Open(ctx, b)
 	if err == nil {
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		a.of.Pod = c.Pod
 		var v T
 		if v, err = call(ctx, c); err == nil {
@@ -238,7 +238,7 @@ func (d *Desk) Show(ctx context.Context, t Target, lookUp bool) error {
 	if err != nil {
 		return err
 	}
-	defer x.Close()
+	defer func() { _ = x.Close() }()
 	var findings adminapi.Findings
 	if lookUp {
 		if findings, err = d.lookUp(ctx, x, nil); err != nil {
@@ -287,8 +287,8 @@ func (d *Desk) Retry(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	defer x.Close()
-	r, err := x.Client.Retry(ctx, x.redemption.Action, x.redemption.BizID, adminapi.Person{Who: x.who})
+	defer func() { _ = x.Close() }()
+	r, err := x.Retry(ctx, x.redemption.Action, x.redemption.BizID, adminapi.Person{Who: x.who})
 	if err != nil {
 		return err
 	}

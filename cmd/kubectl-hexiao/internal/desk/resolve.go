@@ -35,7 +35,7 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	if err != nil {
 		return err
 	}
-	defer x.Close()
+	defer func() { _ = x.Close() }()
 	// For a program stdout is the result alone.
 	show := d.Out
 	if d.Format == present.JSON || d.Format == present.YAML {
@@ -59,7 +59,7 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	if err != nil {
 		return err
 	}
-	done, err := x.Client.Resolve(ctx, x.redemption.Action, x.redemption.BizID, leg.No, adminapi.Decision{
+	done, err := x.Resolve(ctx, x.redemption.Action, x.redemption.BizID, leg.No, adminapi.Decision{
 		Decision: in.Decision, Reason: in.Reason, Who: x.who, Version: &leg.Version, Force: in.Force,
 	})
 	if isCode(err, adminapi.CodeEvidence) {

@@ -26,7 +26,7 @@ func Evidence(w io.Writer, r adminapi.Redemption) error {
 	if r.Contradiction {
 		b.WriteString("ALARM: evidence contradicts what was concluded\n")
 	}
-	fields(&b, "  ", "order", r.OrderNo, "payment", r.PaymentNo, "refund", r.RefundPaymentNo, "reverses", r.ReversesBizID, "shop", r.ShopID,
+	fields(&b, "order", r.OrderNo, "payment", r.PaymentNo, "refund", r.RefundPaymentNo, "reverses", r.ReversesBizID, "shop", r.ShopID,
 		"flow", r.FlowID, "trace", r.TraceID, "received", stamp(&r.CreatedAt), "answered", answered(r))
 	b.WriteString("\nASSETS\n")
 	t := &table{header: []string{"  NO", "ASSET", "MAPPING", "ID", "ASKED", "RESULT", "CODE", "DONE", "TAKEN BACK"}}
@@ -70,12 +70,12 @@ func answered(r adminapi.Redemption) string {
 
 func writeLeg(b *bytes.Buffer, l adminapi.Leg) {
 	fmt.Fprintf(b, "\nLEG %d: %s at %s: %s\n", l.No, Value(l.AmountFen, l.Points, l.Coupons), l.Provider, State(l))
-	fields(b, "  ", "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", stamp(l.SentAt), "in doubt since", stamp(l.UnknownAt),
+	fields(b, "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", stamp(l.SentAt), "in doubt since", stamp(l.UnknownAt),
 		"final since", stamp(l.ResolvedAt), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", stamp(l.NextCheck))
 	if len(l.Coupons) > 0 {
-		fields(b, "  ", "coupons", strings.Join(l.Coupons, ", "))
+		fields(b, "coupons", strings.Join(l.Coupons, ", "))
 	}
-	fields(b, "  ", "vendor's answer", Answer(l.Answer), "what was sent", compact(l.Call))
+	fields(b, "vendor's answer", Answer(l.Answer), "what was sent", compact(l.Call))
 }
 
 // State is a leg's state, and who moves it on.
@@ -163,10 +163,10 @@ func events(b *bytes.Buffer, list []adminapi.Event) error {
 }
 
 // fields writes the named values that are not empty.
-func fields(b *bytes.Buffer, indent string, pairs ...string) {
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			fmt.Fprintf(b, "%s%-16s %s\n", indent, pairs[i]+":", Clean(pairs[i+1]))
+func fields(b *bytes.Buffer, pairs ...string) {
+	for ; len(pairs) >= 2; pairs = pairs[2:] {
+		if pairs[1] != "" {
+			fmt.Fprintf(b, "  %-16s %s\n", pairs[0]+":", Clean(pairs[1]))
 		}
 	}
 }
@@ -199,14 +199,14 @@ func cleanLines(text string) string {
 func Recorded(w io.Writer, r adminapi.Resolved, leg int) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "recorded: leg %d of %s is %s\n", leg, r.Redemption.BizID, r.Decision)
-	fields(&b, "  ", "who", r.Who, "why", r.Reason, "overruled", r.Overruled)
+	fields(&b, "who", r.Who, "why", r.Reason, "overruled", r.Overruled)
 	if e := decisionEvent(r.Redemption.Events, leg); e != nil {
-		fields(&b, "  ", "event", fmt.Sprintf("%d, at %s", e.Seq, stamp(&e.At)))
+		fields(&b, "event", fmt.Sprintf("%d, at %s", e.Seq, stamp(&e.At)))
 	}
 	if r.Redemption.ConcludedAt != nil {
-		fields(&b, "  ", "till", "a repeat of the bizId hears subCode "+r.Redemption.SubCode+" from now on")
+		fields(&b, "till", "a repeat of the bizId hears subCode "+r.Redemption.SubCode+" from now on")
 	} else {
-		fields(&b, "  ", "till", "still hears 3001: other legs are open")
+		fields(&b, "till", "still hears 3001: other legs are open")
 	}
 	if r.Redemption.Contradiction {
 		b.WriteString("  ALARM: evidence contradicts what was concluded; see docs/guides/in-doubt.md\n")
