@@ -56,12 +56,17 @@ type fault struct {
 
 func (s *scope) fault(f fault) { s.faults = append(s.faults, f) }
 
-// faultOf is the first fault that concerns a condition.
-func (s *scope) faultOf(condition string) (fault, bool) {
+// faultOf is the first fault that concerns a condition, with the messages of all of
+// them: who has three Secrets to make wants to hear of three.
+func (s *scope) faultOf(condition string) (first fault, ok bool) {
 	for _, f := range s.faults {
-		if f.condition == condition {
-			return f, true
+		switch {
+		case f.condition != condition:
+		case !ok:
+			first, ok = f, true
+		default:
+			first.message += "; " + f.message
 		}
 	}
-	return fault{}, false
+	return first, ok
 }

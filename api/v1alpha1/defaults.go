@@ -3,6 +3,7 @@
 package v1alpha1
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -12,69 +13,163 @@ import (
 // Default fills what the schema's defaults fill on an API server, for a file that
 // never saw one. A test holds the two together.
 func (b *BrandConnector) Default() {
-	s := &b.Spec
-	setDuration(&s.Keruyun.ReplyDeadline, 4*time.Second)
-	if s.Keruyun.SignatureVersions == nil {
-		s.Keruyun.SignatureVersions = []SignatureVersion{SignatureV1, SignatureV2}
+	for _, f := range b.Spec.defaulted() {
+		f.fill()
 	}
-	set(&s.Keruyun.RefusalReply, RefusalReplySubCode)
-	set(&s.PartialFailure, PartialFailureReport)
+}
+
+// Undefault is the other way: it takes out what Default would fill in. What the
+// connector is given is written without defaults, so that a new field with a default
+// in a later version of this API changes no brand's configuration, and restarts no
+// brand's Pods.
+func (b *BrandConnector) Undefault() {
+	for _, f := range b.Spec.defaulted() {
+		f.clear()
+	}
+}
+
+// defaulted is one field with its default.
+type defaulted interface {
+	fill()
+	clear()
+}
+
+func (s *BrandConnectorSpec) defaulted() []defaulted {
+	fields := []defaulted{
+		seconds(&s.Keruyun.ReplyDeadline, 4),
+		versions{&s.Keruyun.SignatureVersions},
+		value(&s.Keruyun.RefusalReply, RefusalReplySubCode),
+		value(&s.PartialFailure, PartialFailureReport),
+		number{&s.Telemetry.SamplingPercent, 100},
+		value(&s.Telemetry.Propagation, PropagationNone),
+		value(&s.Telemetry.LogLevel, "info"),
+	}
 	if z := s.Providers.Zhimai; z != nil {
-		set(&z.Endpoint, "https://openapi.zvcms.com/api/v2")
-		set(&z.InDoubt, ZhimaiInDoubtManual)
-		set(&z.SignatureKeys, ZhimaiSignatureKeysLowerCamel)
-		set(&z.RepeatRefusals, RepeatRefusalsNothing)
-		set(&z.ChangeAmountUnit, ZhimaiAmountUnitYuan)
-		set(&z.CouponIDs, ZhimaiCouponIDsText)
-		set(&z.EmptyFields, ZhimaiEmptyFieldsOmit)
-		set(&z.PaymentToken, ZhimaiPaymentTokenNone)
-		set(&z.CouponCodes, ZhimaiCouponCodesCouponID)
-		z.Limits.setDefaults()
+		fields = append(fields,
+			value(&z.Endpoint, "https://openapi.zvcms.com/api/v2"),
+			value(&z.InDoubt, ZhimaiInDoubtManual),
+			value(&z.SignatureKeys, ZhimaiSignatureKeysLowerCamel),
+			value(&z.RepeatRefusals, RepeatRefusalsNothing),
+			value(&z.ChangeAmountUnit, ZhimaiAmountUnitYuan),
+			value(&z.CouponIDs, ZhimaiCouponIDsText),
+			value(&z.EmptyFields, ZhimaiEmptyFieldsOmit),
+			value(&z.PaymentToken, ZhimaiPaymentTokenNone),
+			value(&z.CouponCodes, ZhimaiCouponCodesCouponID))
+		fields = append(fields, z.Limits.defaulted()...)
 	}
 	if a := s.Providers.Alsc; a != nil {
-		set(&a.Endpoint, "https://gw.api.taobao.com/router/rest")
-		set(&a.SignMethod, AlscSignHMACSHA256)
-		set(&a.InDoubt, AlscInDoubtQuery)
-		set(&a.RepeatRefusals, RepeatRefusalsNothing)
-		set(&a.BizChannel, "KRY")
-		set(&a.Account, AlscAccountCustomer)
-		a.Limits.setDefaults()
+		fields = append(fields,
+			value(&a.Endpoint, "https://gw.api.taobao.com/router/rest"),
+			value(&a.SignMethod, AlscSignHMACSHA256),
+			value(&a.InDoubt, AlscInDoubtQuery),
+			value(&a.RepeatRefusals, RepeatRefusalsNothing),
+			value(&a.BizChannel, "KRY"),
+			value(&a.Account, AlscAccountCustomer))
+		fields = append(fields, a.Limits.defaulted()...)
 	}
 	if p := s.Ledger.Postgres; p != nil {
-		set(&p.MaxConnections, 10)
+		fields = append(fields, value(&p.MaxConnections, 10))
 	}
 	if e := s.Ledger.Embedded; e != nil {
-		if e.Size == nil {
-			e.Size = new(resource.MustParse("1Gi"))
-		}
-		set(&e.OnDelete, LedgerOnDeleteRetain)
+		fields = append(fields, quantity{&e.Size, "1Gi"}, value(&e.OnDelete, LedgerOnDeleteRetain))
 	}
 	if a := s.Workload.Autoscaling; a != nil {
-		set(&a.MinReplicas, 2)
-		set(&a.TargetCPUUtilizationPercent, 70)
+		fields = append(fields, value(&a.MinReplicas, 2), value(&a.TargetCPUUtilizationPercent, 70))
 	}
-	if s.Telemetry.SamplingPercent == nil {
-		s.Telemetry.SamplingPercent = new(int32(100))
-	}
-	set(&s.Telemetry.Propagation, PropagationNone)
-	set(&s.Telemetry.LogLevel, "info")
+	return fields
 }
 
-func (l *ProviderLimits) setDefaults() {
-	set(&l.RequestsPerSecond, 10)
-	set(&l.Concurrency, 64)
-	setDuration(&l.LateAnswerWindow, 15*time.Second)
+func (l *ProviderLimits) defaulted() []defaulted {
+	return []defaulted{value(&l.RequestsPerSecond, 10), value(&l.Concurrency, 64), seconds(&l.LateAnswerWindow, 15)}
 }
 
-func set[T comparable](p *T, v T) {
+// plain is a field whose zero value means that it was left out.
+type plain[T comparable] struct {
+	at    *T
+	value T
+}
+
+func value[T comparable](at *T, v T) defaulted { return plain[T]{at, v} }
+
+func (f plain[T]) fill() {
 	var zero T
-	if *p == zero {
-		*p = v
+	if *f.at == zero {
+		*f.at = f.value
 	}
 }
 
-func setDuration(p **metav1.Duration, d time.Duration) {
-	if *p == nil {
-		*p = &metav1.Duration{Duration: d}
+func (f plain[T]) clear() {
+	if *f.at == f.value {
+		var zero T
+		*f.at = zero
+	}
+}
+
+type duration struct {
+	at    **metav1.Duration
+	value time.Duration
+}
+
+func seconds(at **metav1.Duration, n int) defaulted {
+	return duration{at, time.Duration(n) * time.Second}
+}
+
+func (f duration) fill() {
+	if *f.at == nil {
+		*f.at = &metav1.Duration{Duration: f.value}
+	}
+}
+
+func (f duration) clear() {
+	if *f.at != nil && (*f.at).Duration == f.value {
+		*f.at = nil
+	}
+}
+
+type number struct {
+	at    **int32
+	value int32
+}
+
+func (f number) fill() {
+	if *f.at == nil {
+		*f.at = &f.value
+	}
+}
+
+func (f number) clear() {
+	if *f.at != nil && **f.at == f.value {
+		*f.at = nil
+	}
+}
+
+type quantity struct {
+	at    **resource.Quantity
+	value string
+}
+
+func (f quantity) fill() {
+	if *f.at == nil {
+		*f.at = new(resource.MustParse(f.value))
+	}
+}
+
+func (f quantity) clear() {
+	if *f.at != nil && (*f.at).Cmp(resource.MustParse(f.value)) == 0 {
+		*f.at = nil
+	}
+}
+
+type versions struct{ at *[]SignatureVersion }
+
+func (f versions) fill() {
+	if *f.at == nil {
+		*f.at = []SignatureVersion{SignatureV1, SignatureV2}
+	}
+}
+
+func (f versions) clear() {
+	if slices.Equal(*f.at, []SignatureVersion{SignatureV1, SignatureV2}) {
+		*f.at = nil
 	}
 }

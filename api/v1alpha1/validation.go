@@ -24,6 +24,9 @@ func (b *BrandConnector) Validate() field.ErrorList {
 	if len(b.Name) > 52 {
 		v.invalid(field.NewPath("metadata", "name"), b.Name, "metadata.name must be at most 52 characters, so that the names of the Pods fit")
 	}
+	if !namePattern.MatchString(b.Name) {
+		v.invalid(field.NewPath("metadata", "name"), b.Name, "metadata.name must be lower-case letters, digits and hyphens and begin with a letter: a Service of this name is made")
+	}
 	p := field.NewPath("spec")
 	s := &b.Spec
 	v.text(p.Child("brandID"), s.BrandID, 64, idPattern)
@@ -57,6 +60,7 @@ var (
 	hostPattern      = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 	actionPattern    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 	sqlSchemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+	namePattern      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
 	anyText          = regexp.MustCompile(``)
 )
 

@@ -209,3 +209,31 @@ func TestStatusStartsAsNotObserved(t *testing.T) {
 		t.Errorf("observedGeneration of a new object is %d, want -1", got)
 	}
 }
+
+func TestUndefaultTakesOutWhatDefaultFillsIn(t *testing.T) {
+	table := loadTable(t)
+	for _, tc := range table.Cases {
+		if tc.From != nil || tc.Want != "" {
+			continue
+		}
+		t.Run(tc.Name, func(t *testing.T) {
+			full := typed(t, object(t, merged(table.Base, tc.Patch)))
+			full.Default()
+			bare := full.DeepCopy()
+			bare.Undefault()
+			raw, err := json.Marshal(bare)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range []string{"replyDeadline\":\"4s", "samplingPercent\":100", "LowerCamel", "hmac-sha256", "\"Retain\"", "requestsPerSecond\":10,"} {
+				if strings.Contains(string(raw), word) {
+					t.Errorf("the default %s is still there: %s", word, raw)
+				}
+			}
+			bare.Default()
+			if diff := cmp.Diff(full, bare); diff != "" {
+				t.Errorf("filled in again (-before +after):\n%s", diff)
+			}
+		})
+	}
+}

@@ -82,7 +82,7 @@ func serveCommand(stderr io.Writer) *cobra.Command {
 	flags.StringVar(&cfg.LedgerPath, "ledger-path", "", "file of the embedded ledger, on a local disk; needed with spec.ledger.embedded")
 	flags.BoolVar(&cfg.AllowFUSE, "ledger-allow-fuse", false, "take a FUSE file system for a local disk")
 	flags.DurationVar(&cfg.DrainDelay, "drain-delay", 3*time.Second, "how long requests are still taken after SIGTERM, while load balancers learn of it")
-	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 25*time.Second, "how long calls under way may take after that")
+	flags.DurationVar(&cfg.DrainTimeout, "drain-timeout", 0, "how long calls under way may take after that (default: the longest lateAnswerWindow and 5s)")
 	flags.StringVar(&cfg.Owner, "owner", os.Getenv("K8S_POD_NAME"), "name of this process in the ledger's leases (default: the Pod's name, else the host's)")
 	timingFlags(cmd, &cfg.Timings)
 	level := flags.String("log-level", "", "debug, info, warn or error (default: spec.telemetry.logLevel)")

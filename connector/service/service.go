@@ -38,7 +38,8 @@ type Config struct {
 	// AllowFUSE takes a FUSE file system for a local disk.
 	AllowFUSE bool
 	// DrainDelay is how long requests are still taken after the order to stop, while
-	// load balancers learn of it. DrainTimeout bounds everything after that.
+	// load balancers learn of it. DrainTimeout bounds everything after that; zero is
+	// the longest that a vendor call may take, and a little more.
 	DrainDelay, DrainTimeout time.Duration
 	// Owner names this process in the ledger's leases, such as the Pod's name.
 	Owner string
@@ -48,6 +49,10 @@ type Config struct {
 	Version string
 	Logger  *slog.Logger
 }
+
+// sealEvery is how old what no seal covers may get: until then a redemption that
+// is deleted from the database whole is not missed.
+const sealEvery = time.Minute
 
 // Service is a connector. Make it with Start, run it with Run.
 type Service struct {
@@ -275,6 +280,7 @@ func (s *Service) serve(ctx context.Context, group *errgroup.Group, background c
 	}
 	group.Go(func() error { return serve(server, s.public) })
 	group.Go(func() error { return ignoreCancel(s.engine.Run(background)) })
+	group.Go(func() error { s.ledger.KeepSealed(background, s.brand.Object.Spec.BrandID, sealEvery); return nil })
 	s.ready.Store(true)
 	s.startup.Ready()
 	s.log.InfoContext(ctx, "ready", "brand", s.brand.Object.Spec.BrandID, "listen", s.public.Addr().String(),
@@ -288,9 +294,13 @@ func (s *Service) serve(ctx context.Context, group *errgroup.Group, background c
 
 func (s *Service) drain(server *http.Server) error {
 	s.ready.Store(false)
-	s.log.Info("draining", "delay", s.cfg.DrainDelay.String(), "timeout", s.cfg.DrainTimeout.String())
+	timeout := s.cfg.DrainTimeout
+	if timeout == 0 {
+		timeout = s.engineConfig().CallWindow + 5*time.Second
+	}
+	s.log.Info("draining", "delay", s.cfg.DrainDelay.String(), "timeout", timeout.String())
 	time.Sleep(s.cfg.DrainDelay)
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	// Connections that are idle go first, so that no request comes in on one while
 	// the handler already turns them away.

@@ -15,11 +15,13 @@ import (
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 )
 
-// Config is the file that the connector reads: the BrandConnector itself, with
-// defaults filled in and without what only the operator needs. What is left out can
-// change without a restart.
+// Config is the file that the connector reads: the BrandConnector itself, without
+// what only the operator needs, and without defaults, which the connector fills in by
+// itself. What is left out can change without a restart.
 func Config(b *v1alpha1.BrandConnector) ([]byte, error) {
-	spec := b.Spec.DeepCopy()
+	b = b.DeepCopy()
+	b.Undefault()
+	spec := &b.Spec
 	spec.Workload = v1alpha1.WorkloadSpec{}
 	spec.Exposure = nil
 	spec.Suspend = false

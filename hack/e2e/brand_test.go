@@ -92,8 +92,10 @@ func (s *story) bringUp(t *testing.T) {
 	apply(t, s.objects(t))
 	eventually(t, "the missing Secret is named", func() error {
 		message, err := tryKubectl(t.Context(), "get", "bc", postgresBrand, "-o", `jsonpath={.status.conditions[?(@.type=="CredentialsResolved")].message}`)
-		if err == nil && !strings.Contains(message, "Secret ledger") {
-			err = errors.New("it names no Secret")
+		for _, secret := range []string{"ledger", "xiaowang-keruyun", "xiaowang-zhimai", "xiaowang-alsc"} {
+			if err == nil && !strings.Contains(message, "Secret "+secret+",") {
+				err = errors.New("it does not name " + secret)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("CredentialsResolved says %q: %w", message, err)
