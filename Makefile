@@ -43,7 +43,11 @@ prerequisites:
 ##@ Build
 
 .PHONY: build
-build: $(PROGRAMS:%=build-%) ## Build the programs into bin/
+build: $(PROGRAMS:%=build-%) plugin ## Build the programs into bin/
+
+.PHONY: plugin
+plugin: ## Build the kubectl plugin (kubectl hexiao) into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kubectl-hexiao ./cmd/kubectl-hexiao
 
 .PHONY: $(PROGRAMS:%=build-%)
 $(PROGRAMS:%=build-%): build-%:

@@ -301,7 +301,7 @@ func TestOnlyTheLoopbackInterfaceIsAWayIn(t *testing.T) {
 		"from loopback to loopback": {at("127.0.0.1"), "", nil, http.StatusOK},
 		"by the name localhost":     {at("localhost"), "", nil, http.StatusOK},
 		"from a mesh's sidecar":     {at("127.0.0.1"), "127.0.0.6", nil, http.StatusForbidden},
-		"to another address":        {at("127.0.0.2"), "", nil, http.StatusForbidden},
+		"to another address":        {at("127.0.0.2"), "", http.Header{"Host": {"localhost"}}, http.StatusForbidden},
 		"with another host's name":  {at("127.0.0.1"), "", http.Header{"Host": {"evil.example"}}, http.StatusForbidden},
 		"from a web page":           {at("127.0.0.1"), "", http.Header{"Origin": {"http://localhost"}}, http.StatusForbidden},
 		"through a proxy":           {at("127.0.0.1"), "", http.Header{"X-Forwarded-For": {"10.1.2.3"}}, http.StatusForbidden},
@@ -312,7 +312,7 @@ func TestOnlyTheLoopbackInterfaceIsAWayIn(t *testing.T) {
 	}
 	for _, a := range addresses {
 		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && !ip.IP.IsLoopback() {
-			ways["to the machine's own "+ip.IP.String()] = way{at(ip.IP.String()), "", nil, http.StatusForbidden}
+			ways["to the machine's own "+ip.IP.String()] = way{at(ip.IP.String()), "", http.Header{"Host": {"localhost"}}, http.StatusForbidden}
 		}
 	}
 	for name, w := range ways {
