@@ -137,8 +137,11 @@ func (w *world) open() {
 	cfg := sandbox.Config{
 		Seed:    w.rng.Uint64(),
 		CallLog: 200000,
-		Zhimai:  sandbox.ZhimaiConfig{Accounts: []sandbox.ZhimaiAccount{{OpenID: "open", OpenKey: "key", GrantCode: "grant"}}},
-		ALSC:    sandbox.ALSCConfig{Apps: []sandbox.TOPApp{{AppKey: "12345678", AppSecret: "secret"}}, FlowNotFound: "empty"},
+		// A vendor that refuses a nonce twice would hide a client that sends the same bytes twice.
+		Zhimai: sandbox.ZhimaiConfig{
+			Accounts: []sandbox.ZhimaiAccount{{OpenID: "open", OpenKey: "key", GrantCode: "grant"}}, NonceReuse: "allow",
+		},
+		ALSC: sandbox.ALSCConfig{Apps: []sandbox.TOPApp{{AppKey: "12345678", AppSecret: "secret"}}, FlowNotFound: "empty"},
 	}
 	if w.opt.sandbox != nil {
 		w.opt.sandbox(&cfg)
