@@ -223,7 +223,7 @@ func everyByte(kind fault.Kind) func(*world) {
 				time.Sleep(200 * time.Millisecond)
 			}
 		})
-		w.struck()
+		w.mostlyStruck()
 		w.note("%d bytes", longest)
 	}
 }
