@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// root of the repository.
+const root = "../.."
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestTheReferenceIsCurrent(t *testing.T) {
+	page, err := referencePage([]byte(read(t, crdFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(page), read(t, reference)); diff != "" {
+		t.Errorf("run `go run ./hack/docs` and commit (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheReferenceLeavesNothingOut looks for every message and field of the CRD's text,
+// by another way than the generator's.
+func TestTheReferenceLeavesNothingOut(t *testing.T) {
+	crd, page := read(t, crdFile), strings.ReplaceAll(read(t, reference), `\|`, "|")
+	_, crd, _ = strings.Cut(crd, "          spec:\n")
+	for _, m := range regexp.MustCompile(`(?m)^ {14,}([A-Za-z]+):$`).FindAllStringSubmatch(crd, -1) {
+		name := m[1]
+		if strings.HasPrefix(name, "x") || map[string]bool{"properties": true, "items": true, "required": true, "enum": true,
+			"additionalProperties": true, "anyOf": true, "default": true}[name] {
+			continue
+		}
+		if !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, "."+name+"`") {
+			t.Errorf("the page does not have the field %s", name)
+		}
+	}
+	messages := regexp.MustCompile(`(?m)^ +(?:- )?message: '?((?:.*)(?:\n {18,}[^-:]+$)*)`).FindAllStringSubmatch(crd, -1)
+	if len(messages) < 15 {
+		t.Fatalf("found %d messages", len(messages))
+	}
+	for _, m := range messages {
+		if want := strings.TrimSuffix(strings.ReplaceAll(text(m[1]), "''", "'"), "'"); !strings.Contains(page, want) {
+			t.Errorf("the page does not have the rule %q", want)
+		}
+	}
+}
+
+func TestASchemaIsToldInWords(t *testing.T) {
+	const crd = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+spec:
+  scope: Namespaced
+  versions:
+  - name: v1
+    subresources: {scale: {specReplicasPath: .spec.n, statusReplicasPath: .status.n}}
+    schema:
+      openAPIV3Schema:
+        properties:
+          status: {type: object}
+          spec:
+            type: object
+            required: [count]
+            properties:
+              a: {type: string, description: "a\n  is b", enum: [p, q], default: p}
+              count: {type: integer, minimum: 2, maximum: 2}
+              ref: {type: object, properties: {name: {type: string, minLength: 1}}}
+              list:
+                type: array
+                items: {type: object, properties: {p: {type: string, pattern: a|b}, q: {type: boolean}, r: {type: boolean}}}
+              codes: {type: array, x-kubernetes-list-type: set, items: {type: string, maxLength: 3}}
+              size: {x-kubernetes-int-or-string: true, pattern: long}
+`
+	page, err := referencePage([]byte(crd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(string(page), "| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
+	const want = "| `count` (required) | integer |  | *Exactly 2.* |\n" +
+		"| `a` | string | `p` | a is b. *One of `p`, `q`.* |\n" +
+		"| `codes` | list of strings |  | *None twice; each at most 3 characters.* |\n" +
+		"| `list` | [list of objects](#speclist) |  |  |\n" +
+		"| `ref` | object |  |  |\n" +
+		"| `ref.name` | string |  | *At least 1 characters.* |\n" +
+		"| `size` | quantity |  |  |\n" +
+		"\n## spec.list[]\n\n" +
+		"| field | type | default | meaning |\n| --- | --- | --- | --- |\n" +
+		"| `p` | string |  | *Matches `a\\|b`.* |\n" +
+		"| `q` | boolean |  |  |\n" +
+		"| `r` | boolean |  |  |\n" +
+		"\n## status\n\n| field | type | default | meaning |\n| --- | --- | --- | --- |\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the page (-want +got):\n%s", diff)
+	}
+}
