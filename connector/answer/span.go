@@ -53,3 +53,20 @@ func EndFinding(span trace.Span, f redeem.Finding) {
 func Inconclusive(detail string) redeem.Finding {
 	return redeem.Finding{Verdict: redeem.Inconclusive, Detail: detail}
 }
+
+// EndRead closes the span of a question about a member or a page of flows; class is
+// what went wrong, "" nothing.
+func EndRead(span trace.Span, class redeem.Class) {
+	if class != "" {
+		span.SetAttributes(attribute.String("hexiao.class", string(class)))
+		span.SetStatus(codes.Error, string(class))
+	}
+	span.End()
+}
+
+// Unread is the error of a question whose exchange failed. Such a question moves nothing, so it may be
+// asked again.
+func Unread(err error) *redeem.ReadError {
+	o := Transport(err)
+	return &redeem.ReadError{Class: o.Class, Detail: o.Detail, Again: true}
+}

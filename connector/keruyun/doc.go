@@ -13,7 +13,7 @@
 //   - handler.go bounds what a caller may use (size, concurrency, time), keeps one
 //     span and one log line a request, and sees to it that every answer, whatever
 //     happens, is the envelope that Keruyun expects. observe.go is the span and the log
-//     line; verify.go, reverse.go and result.go are the SPIs themselves.
+//     line; verify.go, reverse.go, result.go and query.go are the SPIs themselves.
 //   - reply.go renders answers. It is pure, and it is the engine that calls it for a
 //     concluded redemption: the bytes are stored in the commit that settles it, so
 //     that a repeat hears the very same answer.

@@ -66,9 +66,11 @@ type Config struct {
 	TrustTraceParent bool
 	Replies          Options
 
-	// Reverser and Finder serve the reversal and the result query; nil: 404.
+	// Reverser, Finder and Members serve the reversal, the result query and the member
+	// query; nil: 404.
 	Reverser Reverser
 	Finder   Finder
+	Members  MemberFinder
 
 	// Clock, Logger and TracerProvider are required.
 	Clock          func() time.Time
@@ -107,6 +109,8 @@ type Handler struct {
 type spi struct {
 	name    string
 	prepare func(x *exchange, body []byte) call
+	// lost answers for a call that came to no answer of its own.
+	lost func(traceID string) []byte
 }
 
 // call answers a decoded request. It may outlive the exchange that it answers.
@@ -155,12 +159,15 @@ func New(cfg Config, engine Engine) (*Handler, error) {
 		tracer: cfg.TracerProvider.Tracer("github.com/hexiao-dev/hexiao/connector/keruyun"),
 		slots:  make(chan struct{}, cfg.MaxConcurrent),
 	}
-	h.spis = map[string]spi{"verify": {"verify", h.verify}}
+	h.spis = map[string]spi{"verify": {"verify", h.verify, InDoubtAnswer}}
 	if cfg.Reverser != nil {
-		h.spis["reverse"] = spi{"reverse", h.reverse}
+		h.spis["reverse"] = spi{"reverse", h.reverse, InDoubtAnswer}
 	}
 	if cfg.Finder != nil {
-		h.spis["result"] = spi{"result", h.result}
+		h.spis["result"] = spi{"result", h.result, InDoubtAnswer}
+	}
+	if cfg.Members != nil {
+		h.spis["query"] = spi{"query", h.query, func(traceID string) []byte { return FaultAnswer(textUnread, traceID) }}
 	}
 	return h, nil
 }
@@ -351,7 +358,7 @@ func (h *Handler) serve(ctx context.Context, x *exchange, endpoint spi, body []b
 		defer cancel()
 		// From here on something may have been sent: a panic leaves all in doubt.
 		defer h.recovered(ctx, endpoint, func(detail string) {
-			done <- reply{answer: InDoubtAnswer(traceID), detail: detail, subCode: SubInternal}
+			done <- reply{answer: endpoint.lost(traceID), detail: detail, subCode: SubInternal}
 		})
 		done <- answer(ctx)
 	}()
@@ -361,7 +368,7 @@ func (h *Handler) serve(ctx context.Context, x *exchange, endpoint spi, body []b
 	case rep := <-done:
 		return rep
 	case <-timer.C:
-		return reply{answer: InDoubtAnswer(traceID), detail: "the engine did not keep the reply deadline"}
+		return reply{answer: endpoint.lost(traceID), detail: "the engine did not keep the reply deadline"}
 	}
 }
 

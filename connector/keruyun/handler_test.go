@@ -470,7 +470,7 @@ func TestAPanicOfTheEngineLeavesAllInDoubt(t *testing.T) {
 
 func TestAPanicBeforeTheEngineIsOurFault(t *testing.T) {
 	f := newFixture(t, nil)
-	f.spis["verify"] = spi{"verify", func(*exchange, []byte) call { var m map[string]int; m["x"] = 1; return nil }}
+	f.spis["verify"] = spi{"verify", func(*exchange, []byte) call { var m map[string]int; m["x"] = 1; return nil }, InDoubtAnswer}
 	w, got := f.call(t, signed(verifyPath, V2, seedBody))
 	if w.Code != http.StatusOK || got.Code != CodeFault {
 		t.Errorf("status %d: %s", w.Code, w.Body)

@@ -23,7 +23,7 @@ import (
 
 // Access is what is logged of a request. It holds nothing personal and no secret.
 type Access struct {
-	SPI     string // "verify", "reverse", "result"; empty when no SPI was reached
+	SPI     string // "verify", "reverse", "result", "query"; empty when no SPI was reached
 	BrandID string // the brand that the handler serves
 	BizID   string // empty before the body was read
 	FlowID  string // thirdFlowNo of a reversal

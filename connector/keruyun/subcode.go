@@ -39,6 +39,11 @@ const (
 	// Of the result query.
 	SubNoRecord = "301" // nothing was ever redeemed under these numbers
 
+	// Of the member query.
+	SubNoMember   = "310" // no vendor knows the guest
+	SubIncomplete = "311" // a vendor did not say what the guest has there
+	SubUnread     = "312" // no vendor knows the guest, and at least one could not be asked
+
 	// SubInternal: a defect of our own.
 	SubInternal = "999"
 )
@@ -53,6 +58,9 @@ var SubCodes = []redeem.SubCode{
 	{Code: SubOtherBrand, Meaning: "`kryBrandId` is not the brand in the path.", Cashier: "品牌与接口地址不一致（kryBrandId）"},
 	{Code: SubDuplicateKey, Meaning: "A key stands twice in one JSON object.", Cashier: "字段重复（字段名）"},
 	{Code: SubNoRecord, Meaning: "Result query: nothing was ever redeemed under these numbers.", Cashier: textNotFound},
+	{Code: SubNoMember, Meaning: "Member query: no vendor of the brand knows the guest.", Cashier: textNoMember},
+	{Code: SubIncomplete, Meaning: "Member query: a vendor could not be read; its assets are listed with status `FAIL`, the others as they are.", Cashier: textIncomplete, Retryable: true},
+	{Code: SubUnread, Meaning: "Member query: nothing is known, because a vendor could not be read and the others do not know the guest.", Cashier: textUnread, Retryable: true},
 
 	{Code: SubMalformedQuery, Meaning: "A public parameter is missing, doubled or malformed.", Cashier: "公共参数错误，本次未核销，请联系技术支持"},
 	{Code: SubBodyUnread, Meaning: "The body broke off.", Cashier: "请求内容不完整，请重试", Retryable: true},

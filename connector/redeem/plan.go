@@ -135,7 +135,9 @@ func planLegs(req Request, lines []Line, providers map[string]Provider) ([]Leg, 
 		if !ok {
 			return nil, reject(SubNoProvider, f.of(group.lines[0].No, "assetMappingId"), fmt.Sprintf("provider %q is not configured", group.name))
 		}
-		plans, err := p.Plan(req, group.lines)
+		own := req
+		own.MemberID = MemberAt(req.MemberID, group.name, providers)
+		plans, err := p.Plan(own, group.lines)
 		if err != nil {
 			return nil, asRejection(err)
 		}

@@ -26,6 +26,7 @@ type vendor interface {
 	redeem.LookerUp
 	redeem.Repeater
 	redeem.Reverser
+	redeem.MemberReader
 }
 
 // surroundings are what the vendors share.

@@ -227,7 +227,7 @@ func (s *Service) keruyunConfig() keruyun.Config {
 		BrandID: s.brand.Object.Spec.BrandID, QueryBrandID: k.BrandID,
 		AppKey: s.brand.Keruyun.AppKey, Tokens: []string{s.brand.Keruyun.Token.Reveal()},
 		Versions: versions, ReplyDeadline: k.ReplyDeadline.Duration, Replies: s.replies(),
-		Reverser: s.engine, Finder: s.engine,
+		Reverser: s.engine, Finder: s.engine, Members: s.engine,
 		Clock: time.Now, Logger: s.log, TracerProvider: s.telemetry.TracerProvider(),
 		Observe: requests(s.meter, s.startup),
 	}
