@@ -90,7 +90,7 @@ footprint: ## Fail when the connector links what only the operator may
 	@! go list -deps ./cmd/connector | grep -E '^(k8s.io/client-go|sigs.k8s.io/controller-runtime|k8s.io/api/)' || { echo "the connector must not link these" >&2; exit 1; }
 
 .PHONY: e2e
-e2e: prerequisites $(HELM) images ## The product in a real cluster, from helm install to helm uninstall
+e2e: prerequisites $(HELM) images plugin ## The product in a real cluster, from helm install to helm uninstall
 	HELM=$(HELM) hack/e2e/run
 
 .PHONY: ci

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
 )
 
 // The two brands: one on PostgreSQL with two replicas, one on the embedded ledger.
@@ -45,6 +46,7 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		{"the trace can be followed", story.trace},
 		{"a brand on the embedded ledger redeems, and remembers after its Pod is gone", story.embedded},
 		{"a rotated credential rolls that brand, once, without a failed request", story.rotate},
+		{"a redemption in doubt is found and decided by kubectl hexiao", story.decide},
 		{"what somebody changed by hand is put back", story.drift},
 		{"kubectl apply and diff do not fight the operator", story.diff},
 		{"deleting the brands leaves nothing behind", story.remove},
@@ -355,6 +357,37 @@ func fenRequest(bizID string) string {
 	return fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%[1]s","kryPaymentNo":"P-%[1]s","kryMemberId":"1001","thirdMemberId":"1001",
 		"memberAssetsVerificationList":[{"assetMappingId":"400001","assetId":"400001","verifyAmount":1,"verifyCnt":0}],
 		"kryBrandId":"11342","kryShopId":"8066287","operatorId":"1543"}`, bizID)
+}
+
+func (s *story) decide(t *testing.T) {
+	hexiao := func(args ...string) (string, error) {
+		return command(t.Context(), "", filepath.Join(root, "bin/kubectl-hexiao"), append([]string{"--namespace", namespace}, args...)...)
+	}
+	s.fetch(t, "hexiao-sandbox", http.MethodPost, "/sandbox/v1/faults",
+		fault.Rule{Vendor: "zhimai", Method: "communal.user.consume", Kind: fault.ApplyThenReset, Count: 1}, nil)
+	till := s.till(t, postgresBrand, "11342")
+	if _, e, err := send(t.Context(), till, fenRequest("in-doubt")); err == nil || e.Code != 3001 {
+		t.Fatalf("a lost answer must be 3001, got %v (%v)", e, err)
+	}
+	eventually(t, "the doubt is listed", func() error {
+		out, err := hexiao("in-doubt", "list", postgresBrand)
+		if err == nil && !strings.Contains(out, "in-doubt") {
+			err = errors.New(out)
+		}
+		return err
+	})
+	out, err := hexiao("in-doubt", "resolve", postgresBrand, "in-doubt", "--decision", "executed", "--reason", "seen in the sandbox's books", "--yes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", out)
+	if _, _, err := send(t.Context(), till, fenRequest("in-doubt")); err != nil {
+		t.Errorf("the till's repeat after the decision: %v", err)
+	}
+	pod := strings.Fields(kubectl(t, "get", "pods", "-l", "app.kubernetes.io/instance="+postgresBrand, "-o", "jsonpath={.items[*].metadata.name}"))[0]
+	if out, err := tryKubectl(t.Context(), "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:9090/proxy/admin/v1/in-doubt", namespace, pod)); err == nil {
+		t.Errorf("the admin API answers over the network: %s", out)
+	}
 }
 
 func (s *story) drift(t *testing.T) {
