@@ -145,7 +145,7 @@ func (p *shell) list(closing rune) {
 			for p.at+1 < len(p.text) && p.text[p.at+1] != '\n' {
 				p.at++
 			}
-		case strings.ContainsRune("\n;|&(){}", c) && !(c == '{' || c == '}') || c == '{' && !started && next == ' ':
+		case strings.ContainsRune("\n;|&()", c):
 			endCommand()
 		case c == ' ' || c == '\t':
 			endWord()
