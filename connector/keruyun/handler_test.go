@@ -354,12 +354,13 @@ func TestEndingsOfTheEngineBecomeAnswers(t *testing.T) {
 		result redeem.Result
 		want   decoded
 	}{
-		"in doubt":                    {redeem.Result{Ending: redeem.InDoubt, Detail: "zhimai: timeout"}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
-		"nothing at all":              {redeem.Result{}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
-		"concluded without an answer": {redeem.Result{Ending: redeem.Concluded}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
-		"rejected without a reason":   {redeem.Result{Ending: redeem.Rejected}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
-		"rejected for now":            {redeem.Result{Ending: redeem.Rejected, Rejection: &redeem.Rejection{SubCode: "512", Cashier: "请稍后重试", Retryable: true}}, decoded{Code: CodeFault, Message: "请稍后重试"}},
-		"rejected for good":           {redeem.Result{Ending: redeem.Rejected, Rejection: &redeem.Rejection{SubCode: "112", Cashier: "该资产未开通核销"}}, decoded{Code: CodeOK, Message: "该资产未开通核销"}},
+		"in doubt":                     {redeem.Result{Ending: redeem.InDoubt, Detail: "zhimai: timeout"}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
+		"in doubt until a person acts": {redeem.Result{Ending: redeem.InDoubt, Rejection: &redeem.Rejection{SubCode: "135", Cashier: "已登记，等待人工处理"}}, decoded{Code: CodeInDoubt, Message: "已登记，等待人工处理"}},
+		"nothing at all":               {redeem.Result{}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
+		"concluded without an answer":  {redeem.Result{Ending: redeem.Concluded}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
+		"rejected without a reason":    {redeem.Result{Ending: redeem.Rejected}, decoded{Code: CodeInDoubt, Message: textInDoubt}},
+		"rejected for now":             {redeem.Result{Ending: redeem.Rejected, Rejection: &redeem.Rejection{SubCode: "512", Cashier: "请稍后重试", Retryable: true}}, decoded{Code: CodeFault, Message: "请稍后重试"}},
+		"rejected for good":            {redeem.Result{Ending: redeem.Rejected, Rejection: &redeem.Rejection{SubCode: "112", Cashier: "该资产未开通核销"}}, decoded{Code: CodeOK, Message: "该资产未开通核销"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -150,8 +150,11 @@ func RejectionAnswer(req redeem.Request, rej *redeem.Rejection, o Options) []byt
 
 // InDoubtAnswer is the reply while it is not known whether something was redeemed. It
 // has no result: nothing may be concluded from it.
-func InDoubtAnswer(traceID string) []byte {
-	return marshal(envelope{Code: CodeInDoubt, Message: textInDoubt, MessageUUID: traceID})
+func InDoubtAnswer(traceID string) []byte { return waitingAnswer(textInDoubt, traceID) }
+
+// waitingAnswer is InDoubtAnswer in other words: what is waited for is known.
+func waitingAnswer(message, traceID string) []byte {
+	return marshal(envelope{Code: CodeInDoubt, Message: message, MessageUUID: traceID})
 }
 
 // FaultAnswer is the reply when nothing was sent and the request is not to blame, or

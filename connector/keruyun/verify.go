@@ -30,6 +30,8 @@ func (h *Handler) redeem(x *exchange, req redeem.Request, rejection *redeem.Reje
 			return reply{answer: res.Answer, replayed: res.Replayed, refusal: res.SubCode != redeem.SubOK, subCode: res.SubCode, detail: res.Detail}
 		case res.Ending == redeem.Rejected && res.Rejection != nil:
 			return h.rejected(req, res.Rejection)
+		case res.Rejection != nil: // in doubt, and the engine knows what to wait for, such as a person
+			return reply{answer: waitingAnswer(res.Rejection.Cashier, req.TraceID), subCode: res.Rejection.SubCode, detail: res.Rejection.Detail}
 		default:
 			return reply{answer: InDoubtAnswer(req.TraceID), detail: res.Detail}
 		}
