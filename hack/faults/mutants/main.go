@@ -9,7 +9,7 @@
 // A mutant is a patch beside this file. It begins with what it breaks and with what
 // must go red: cells of the fault suite (Cells: a regular expression for --run) and Go
 // tests (Test: a command). They are tried in that order until one kills the mutant. The
-// patch is applied to a copy of the tracked files, never to the working tree. A patch
+// patch is applied to a copy of the working tree, never to that itself. A patch
 // that no longer applies or compiles fails the run: adapt it, do not drop it.
 //
 // First everything is run without a mutant: what is red by itself proves nothing.
@@ -145,18 +145,18 @@ func run(ctx context.Context, pattern string, thorough bool) error {
 	return nil
 }
 
-// copyTree copies the tracked files as they are in the working tree.
+// copyTree copies the working tree: tracked files, and new ones that are not ignored.
 func (b *bench) copyTree(ctx context.Context) error {
 	top, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
 		return fmt.Errorf("find the repository: %w", err)
 	}
 	root := strings.TrimSpace(string(top))
-	list := exec.CommandContext(ctx, "git", "ls-files", "-z")
+	list := exec.CommandContext(ctx, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
 	list.Dir = root
 	raw, err := list.Output()
 	if err != nil {
-		return fmt.Errorf("list the tracked files: %w", err)
+		return fmt.Errorf("list the files: %w", err)
 	}
 	for name := range strings.SplitSeq(strings.TrimRight(string(raw), "\x00"), "\x00") {
 		content, err := os.ReadFile(filepath.Join(root, name))
