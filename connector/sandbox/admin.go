@@ -32,9 +32,11 @@ type Plant struct {
 	Hide bool `json:"hide,omitempty"`
 	// ShowFen is the amount that look-ups show, fen.
 	ShowFen *int64 `json:"show_fen,omitempty"`
-	// ExtraFen books a spend that nobody asked for, fen; it needs Member.
+	// ExtraFen books a spend that nobody asked for, fen; it needs Member, and at ALSC
+	// Shop, because flows are listed by shop there.
 	ExtraFen int64  `json:"extra_fen,omitempty"`
 	Member   string `json:"member,omitempty"`
+	Shop     string `json:"shop,omitempty"`
 }
 
 // Plant plants a difference.
@@ -48,7 +50,7 @@ func (s *Sandbox) Plant(p Plant) error {
 		return errors.New("hide: one of hide, show_fen and extra_fen must be given")
 	}
 	if p.ExtraFen != 0 {
-		_, err := s.books.Spend(books.Spend{Vendor: p.Vendor, Method: "planted", Key: p.Key, Member: p.Member, AmountFen: p.ExtraFen})
+		_, err := s.books.Spend(books.Spend{Vendor: p.Vendor, Method: "planted", Key: p.Key, Member: p.Member, Shop: p.Shop, AmountFen: p.ExtraFen})
 		return err
 	}
 	entries := s.books.ByKey(p.Vendor, p.Key)

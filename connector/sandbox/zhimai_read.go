@@ -167,7 +167,7 @@ func (z *zhimaiCall) billPage(flows []books.Entry, page, size int) object {
 	hi := min(lo+size, len(flows))
 	rows := list{}
 	for _, e := range flows[lo:hi] {
-		rows.values = append(rows.values, z.bill(e))
+		rows.values = append(rows.values, z.bill(z.s.shown(e)))
 	}
 	return object{
 		{"current_page", z.number(int64(page))}, {"per_page", z.number(int64(size))}, {"last_page", z.number(int64(last))},
