@@ -3,6 +3,7 @@
 package keruyun
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -58,6 +59,28 @@ func TestReferencePagesShowAnAnswerThatIsGiven(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got): %s", page, diff)
+		}
+	}
+}
+
+func TestReferencePagesShowAMemberThatIsShown(t *testing.T) {
+	want := MemberAnswer("11342", redeem.MemberView{Member: member(), Items: items(), Found: true}, "4bf92f3577b34da6a3ce929d0e0e4736")
+	for _, page := range []string{"member-spi.md", "member-spi.zh-CN.md"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		if err := json.Compact(&got, []byte(jsonBlock.FindAllStringSubmatch(string(raw), -1)[1][1])); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-want +got): %s", page, diff)
+		}
+		for kind := range queryTypes {
+			if !strings.Contains(string(raw), "| `"+kind+"`") {
+				t.Errorf("%s does not list queryType %s", page, kind)
+			}
 		}
 	}
 }
