@@ -68,6 +68,7 @@ generate: $(CONTROLLER_GEN) ## Make everything that is generated anew
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd
 	$(CONTROLLER_GEN) rbac:roleName=hexiao-manager paths=./controllers/... output:rbac:dir=config/rbac
 	go run ./hack/chart
+	go run ./hack/docs
 
 .PHONY: check-generated
 check-generated: generate ## Fail when a generated file is not current

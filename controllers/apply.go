@@ -348,7 +348,7 @@ func appliesReplicas(fields []metav1.ManagedFieldsEntry) bool {
 		var owned struct {
 			Spec map[string]any `json:"f:spec"`
 		}
-		if err := json.Unmarshal(f.FieldsV1.Raw, &owned); err != nil {
+		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &owned); err != nil {
 			continue
 		}
 		_, ok := owned.Spec["f:replicas"]

@@ -41,7 +41,7 @@ func RevisionKey(ctx context.Context, c client.Client, namespace string) ([]byte
 		return nil, fmt.Errorf("read or make Secret %s: %w", key, err)
 	}
 	if len(secret.Data[revisionKeyKey]) < 16 {
-		return nil, fmt.Errorf("Secret %s has no key %q of at least 16 bytes: delete it to have a new one made, which restarts every brand once", key, revisionKeyKey)
+		return nil, fmt.Errorf("the Secret %s has no key %q of at least 16 bytes: delete it to have a new one made, which restarts every brand once", key, revisionKeyKey)
 	}
 	return secret.Data[revisionKeyKey], nil
 }

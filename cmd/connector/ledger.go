@@ -174,7 +174,7 @@ func ago(s string) (time.Duration, error) {
 	if days, is := strings.CutSuffix(s, "d"); is {
 		var n uint64
 		n, err = strconv.ParseUint(days, 10, 16)
-		d = time.Duration(n) * 24 * time.Hour //nolint:gosec // 16 bits of days fit
+		d = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || d < 0 {
 		return 0, errors.New("use a duration such as 24h or 400d")

@@ -27,12 +27,17 @@ func (c *Client) LookUp(ctx context.Context, leg redeem.Leg) redeem.Finding {
 	return f
 }
 
+// CanLookUp: stored value has flows; what open.assert.verify took has none.
+func (c *Client) CanLookUp(leg redeem.Leg) bool {
+	return leg.Operation == Dedut || leg.Operation == Undedut
+}
+
 func (c *Client) lookUp(ctx context.Context, leg redeem.Leg) redeem.Finding {
 	var k call
 	if err := json.Unmarshal(leg.Call, &k); err != nil || leg.Key == "" {
 		return answer.Inconclusive("the leg holds no call")
 	}
-	if leg.Operation != Dedut && leg.Operation != Undedut {
+	if !c.CanLookUp(leg) {
 		return answer.Inconclusive("points and coupons have no flow to look for")
 	}
 	r, err := c.post(ctx, FlowDetail, "param_query_recharge_account_flow_open_req",

@@ -471,7 +471,7 @@ func TestAPanicOfTheEngineLeavesAllInDoubt(t *testing.T) {
 
 func TestAPanicBeforeTheEngineIsOurFault(t *testing.T) {
 	f := newFixture(t, nil)
-	f.spis["verify"] = spi{"verify", func(*exchange, []byte) call { var m map[string]int; m["x"] = 1; return nil }, InDoubtAnswer}
+	f.spis["verify"] = spi{"verify", func(*exchange, []byte) call { panic("a defect") }, InDoubtAnswer}
 	w, got := f.call(t, signed(verifyPath, V2, seedBody))
 	if w.Code != http.StatusOK || got.Code != CodeFault {
 		t.Errorf("status %d: %s", w.Code, w.Body)
@@ -603,7 +603,7 @@ func TestTheSpanIsTheRequestsOwnAndTellsNoSecrets(t *testing.T) {
 	}
 	attrs := map[string]string{}
 	for _, a := range span.Attributes() {
-		attrs[string(a.Key)] = a.Value.Emit()
+		attrs[string(a.Key)] = a.Value.String()
 	}
 	want := map[string]string{
 		"http.request.method": "POST", "http.route": "/keruyun/{brand}/member-assets/verify", "url.scheme": "http",

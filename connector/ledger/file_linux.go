@@ -24,7 +24,7 @@ func checkFileSystem(dir string, allowFUSE bool) error {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("file system of %s: %w", dir, err)
 	}
-	return judgeFileSystem(dir, uint32(st.Type), allowFUSE) //nolint:gosec // the magic number has 32 bits
+	return judgeFileSystem(dir, uint32(st.Type), allowFUSE)
 }
 
 func judgeFileSystem(dir string, magic uint32, allowFUSE bool) error {

@@ -49,7 +49,7 @@ func openPostgres(ctx context.Context, c Config) (*postgresStore, error) {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
 	if c.TracerProvider != nil {
-		config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(c.TracerProvider), otelpgx.WithTrimSQLInSpanName(), otelpgx.WithDisableSQLStatementInAttributes())
+		config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTracerProvider(c.TracerProvider), otelpgx.WithDisableSQLStatementInAttributes())
 	}
 	config.AfterConnect = durable
 	pool, err := pgxpool.NewWithConfig(ctx, config)

@@ -79,7 +79,7 @@ func openSQLite(ctx context.Context, c Config) (_ *sqliteStore, err error) {
 	}
 	defer func() {
 		if err != nil {
-			s.release()
+			err = errors.Join(err, s.release())
 		}
 	}()
 	if err := ownerOnly(path); err != nil {

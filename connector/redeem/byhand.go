@@ -31,7 +31,7 @@ type Prospect struct {
 func (e *Engine) Prospect(r Redemption, leg Leg) Prospect {
 	_, asks := e.Providers[leg.Provider].(LookerUp)
 	return Prospect{
-		Strategy: e.strategy(leg.Provider), ByHand: e.byHand(r, leg),
+		Strategy: e.strategy(leg.Provider), ByHand: e.byHand(leg),
 		Asks: asks && leg.Operation != OperationManual && leg.State != StateNotSent,
 	}
 }
@@ -222,7 +222,7 @@ func (e *Engine) dueNow(r Redemption) ([]LegChange, error) {
 		case l.State == StateSent, again && leasedNow(l, now):
 			busy = true
 		case !again:
-		case e.byHand(r, l) && l.State == StateUnknown:
+		case e.byHand(l) && l.State == StateUnknown:
 			why = append(why, fmt.Sprintf("leg %d (%s): the strategy of %s is %s", l.No, l.Operation, l.Provider, e.strategy(l.Provider)))
 		default:
 			changes = append(changes, LegChange{No: l.No, From: l.State, Epoch: l.Epoch, Checks: l.Checks, NotFound: l.NotFound, NextCheck: now, Reason: "asked for by a person"})

@@ -65,7 +65,7 @@ type Deps struct {
 	Metrics        Metrics
 	Now            func() time.Time
 	// Jitter is in [0,1).
-	Jitter func() float64
+	Jitter func() float64 //nolint:forbidigo // a share of a pause, not money
 	// Nonce is never the same twice, over all processes: it tells this process's
 	// commits from another's.
 	Nonce func() string

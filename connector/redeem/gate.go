@@ -16,6 +16,7 @@ import (
 
 // Limit is what a provider's gate lets through. Zero fields take the defaults.
 type Limit struct {
+	//nolint:forbidigo // a rate, not money
 	PerSecond  float64       // calls a second; 0: no limit
 	Burst      int           // default: PerSecond rounded up
 	Concurrent int           // requests under way at once; default 64

@@ -14,8 +14,10 @@ const (
 	Executed Kind = "executed"
 	// Refused: the vendor said, in a documented form, that it did not and will not.
 	Refused Kind = "refused"
-	// NotSent: there is proof that no byte of the request left this process. The
-	// call may be made again, and the leg is not concluded.
+	// NotSent: there is proof that the vendor was not asked to do it: no byte of the
+	// request left this process, or the vendor turned the call away at its door (a
+	// rate limit, in a documented form). The call may be made again, and the leg is not
+	// concluded.
 	NotSent Kind = "not-sent"
 	// Unknown: everything else. Money may have moved. Nothing is repeated, the till
 	// hears 3001, and the resolver finds out.

@@ -47,6 +47,9 @@ type Sending struct {
 
 // LookerUp is a provider that can say what became of a call.
 type LookerUp interface {
+	// CanLookUp says whether the vendor has a way to be asked about this leg at all.
+	// One that cannot be looked up waits for a person, not for a better answer.
+	CanLookUp(leg Leg) bool
 	// LookUp asks the vendor for the leg's fate, a deduction's or a reversal's (see
 	// Leg.Operation). It moves no money, and it honours ctx's deadline.
 	LookUp(ctx context.Context, leg Leg) Finding

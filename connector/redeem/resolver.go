@@ -49,7 +49,7 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // idle waits a little, or until something in this process may have become due.
 func (e *Engine) idle(ctx context.Context) {
-	d := time.Duration(float64(e.cfg.ResolverIdle) * (0.8 + 0.4*e.Jitter()))
+	d := spread(e.cfg.ResolverIdle, e.Jitter())
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -145,7 +145,7 @@ func (h *held) work(ctx context.Context, s Strategy) (LegChange, Outcome, Event)
 		return c, *c.Outcome, evidence(h.r, h.leg.No, "abandoned", *c.Outcome)
 	case h.leg.State == StateNotSent:
 		return h.sendAgain(ctx)
-	case h.e.byHand(h.r, h.leg):
+	case h.e.byHand(h.leg):
 		return h.toPerson(Outcome{Kind: Unknown, Class: h.leg.Outcome.Class}, "the strategy is "+string(s))
 	case s.replays():
 		return h.repeat(ctx)

@@ -56,6 +56,14 @@ func TestResolution(t *testing.T) {
 			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
 			run: 59 * time.Second, state: redeem.StateUnknown, class: "lost",
 		},
+		"what cannot be looked up waits for a person": {
+			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost},
+			provider: func(v *redeemtest.Vendor) redeem.Provider {
+				v.NoLookUp = "alsc.spend"
+				return redeemtest.Asked{Vendor: v}
+			},
+			run: 2 * time.Second, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
 		"nor once after it": {
 			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.LostBefore},
 			run: 65 * time.Second, state: redeem.StateUnknown, class: "lost",

@@ -62,7 +62,7 @@ func (e *Engine) changeOf(r Redemption, leg Leg, out Outcome) LegChange {
 			c.NextCheck = now.Add(max(out.RetryAfter, nextDelay(leg.Checks, e.Jitter())))
 		}
 	case Unknown:
-		if !e.byHand(r, leg) {
+		if !e.byHand(leg) {
 			c.NextCheck = now.Add(max(out.RetryAfter, nextDelay(leg.Checks, e.Jitter())))
 		}
 	}
@@ -70,18 +70,18 @@ func (e *Engine) changeOf(r Redemption, leg Leg, out Outcome) LegChange {
 }
 
 // byHand says whether nothing but a person can find out what became of the leg.
-func (e *Engine) byHand(r Redemption, leg Leg) bool {
+func (e *Engine) byHand(leg Leg) bool {
 	p := e.Providers[leg.Provider]
 	s := e.strategy(leg.Provider)
 	_, repeats := p.(Repeater)
-	_, looksUp := p.(LookerUp)
+	asks, looksUp := p.(LookerUp)
 	switch {
 	case leg.Operation == OperationManual, p == nil:
 		return true
 	case s.replays():
 		return !repeats
 	case s.queries():
-		return !looksUp
+		return !looksUp || !asks.CanLookUp(leg)
 	}
 	return true
 }

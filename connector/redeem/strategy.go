@@ -43,7 +43,15 @@ var cadence = []time.Duration{
 
 // nextDelay is how long to wait after checks checks, spread by ±20 % with
 // random in [0,1) so that the legs of one outage do not come back as one wave.
+//
+//nolint:forbidigo // a share of a pause, not money
 func nextDelay(checks int, random float64) time.Duration {
-	d := cadence[min(max(checks, 0), len(cadence)-1)]
+	return spread(cadence[min(max(checks, 0), len(cadence)-1)], random)
+}
+
+// spread is d ± 20 %, with random in [0,1).
+//
+//nolint:forbidigo // a share of a pause, not money
+func spread(d time.Duration, random float64) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*random))
 }

@@ -46,7 +46,7 @@ func (a Admin) Do(ctx context.Context, method, path string, in, into any) error 
 	if err != nil {
 		return fmt.Errorf("call sandbox: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)

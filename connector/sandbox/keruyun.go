@@ -143,7 +143,7 @@ func (k Keruyun) Post(ctx context.Context, signedURL string, body []byte) (statu
 	if err != nil {
 		return 0, nil, fmt.Errorf("call connector: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	reply, err = io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
 		return resp.StatusCode, reply, fmt.Errorf("read reply: %w", err)

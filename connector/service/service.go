@@ -135,7 +135,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 	err := s.open(ctx)
 	if err == nil {
-		err = s.serve(ctx, group, background)
+		err = s.serve(ctx, background, group)
 	}
 	s.ready.Store(false)
 	stop()
@@ -271,7 +271,7 @@ func (s *Service) hashMobile(mobile string) string {
 }
 
 // serve answers the point of sale until ctx ends, then lets what is under way end.
-func (s *Service) serve(ctx context.Context, group *errgroup.Group, background context.Context) error {
+func (s *Service) serve(ctx, background context.Context, group *errgroup.Group) error {
 	server := &http.Server{
 		Handler: s.handler, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

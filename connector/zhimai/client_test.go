@@ -279,7 +279,7 @@ func TestTheSpanOfACall(t *testing.T) {
 	span := spans.Ended()[0]
 	got := map[string]string{}
 	for _, a := range span.Attributes() {
-		got[string(a.Key)] = a.Value.Emit()
+		got[string(a.Key)] = a.Value.String()
 	}
 	want := map[string]string{
 		"hexiao.provider": "zhimai", "hexiao.operation": Consume, "hexiao.upstream_key": key, "hexiao.kind": "refused",

@@ -56,12 +56,17 @@ func (c *Client) LookUp(ctx context.Context, leg redeem.Leg) redeem.Finding {
 	return f
 }
 
+// CanLookUp: bills show stored value that was spent, nothing else.
+func (c *Client) CanLookUp(leg redeem.Leg) bool {
+	return leg.Operation == Consume && leg.Amount != 0
+}
+
 func (c *Client) lookUp(ctx context.Context, leg redeem.Leg) redeem.Finding {
 	var k call
 	if err := json.Unmarshal(leg.Call, &k); err != nil || leg.Key == "" {
 		return answer.Inconclusive("the leg holds no call")
 	}
-	if leg.Operation != Consume || leg.Amount == 0 {
+	if !c.CanLookUp(leg) {
 		return answer.Inconclusive("bills show stored value that was spent, and the leg spends none")
 	}
 	bills, problem := c.bills(ctx, leg)

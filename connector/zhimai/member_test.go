@@ -5,7 +5,6 @@ package zhimai
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -208,7 +207,7 @@ func FuzzReadFlows(f *testing.F) {
 		p, ok := readFlows(decode(200, body).data)
 		for _, flow := range p.Flows {
 			if !ok || flow.Amount < 0 || (flow.Sign != 1 && flow.Sign != -1) {
-				t.Error(fmt.Sprintf("%v %+v", ok, flow))
+				t.Errorf("%v %+v", ok, flow)
 			}
 		}
 	})

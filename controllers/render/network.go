@@ -123,10 +123,10 @@ func parseDestination(raw string, defaultPort int32) (destination, bool) {
 	if p, err := strconv.ParseUint(u.Port(), 10, 16); err == nil && p > 0 {
 		return destination{host: u.Hostname(), port: int32(p)}, true
 	}
-	switch {
-	case u.Scheme == "https":
+	switch u.Scheme {
+	case "https":
 		return destination{u.Hostname(), 443}, true
-	case u.Scheme == "http":
+	case "http":
 		return destination{u.Hostname(), 80}, true
 	default:
 		return destination{u.Hostname(), defaultPort}, true

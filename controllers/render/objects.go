@@ -51,7 +51,12 @@ func (r *renderer) claim() *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	}
 	c := corev1ac.PersistentVolumeClaim(LedgerClaimName(r.brand), r.brand.Namespace).
 		WithLabels(Labels(r.brand)).
-		WithAnnotations(map[string]string{AnnotationBrandID: r.brand.Spec.BrandID}).
+		WithAnnotations(map[string]string{
+			AnnotationBrandID: r.brand.Spec.BrandID,
+			// A claim that stays has no owner, and Argo CD, which tracks by the label
+			// app.kubernetes.io/instance, would take it for a leftover of its own.
+			"argocd.argoproj.io/sync-options": "Prune=false",
+		}).
 		WithSpec(corev1ac.PersistentVolumeClaimSpec().
 			WithAccessModes(corev1.ReadWriteOnce).
 			WithResources(corev1ac.VolumeResourceRequirements().

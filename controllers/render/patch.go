@@ -32,7 +32,7 @@ func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration) (*appsv1ac.De
 	}
 	merged, err := strategicpatch.StrategicMergePatch(original, given.Raw, appsv1.Deployment{})
 	if err != nil {
-		return nil, invalidf(patchField, "it is no strategic merge patch of a Deployment: %v", err)
+		return nil, invalidPatch("it is no strategic merge patch of a Deployment: %v", err)
 	}
 	// The API's own type is stricter about the shapes of values, the apply
 	// configuration keeps unset apart from zero: the result has to fit both.
@@ -40,7 +40,7 @@ func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration) (*appsv1ac.De
 	for _, into := range []any{&appsv1.Deployment{}, out} {
 		unknown, err := kjson.UnmarshalStrict(merged, into)
 		if err = errors.Join(err, errors.Join(unknown...)); err != nil {
-			return nil, invalidf(patchField, "the Deployment has no such field or type: %v", err)
+			return nil, invalidPatch("the Deployment has no such field or type: %v", err)
 		}
 	}
 	return out, r.checkPatched(out)
@@ -50,28 +50,28 @@ func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration) (*appsv1ac.De
 func (r *renderer) checkPatch(raw []byte) error {
 	var p map[string]any
 	if err := json.Unmarshal(raw, &p); err != nil {
-		return invalidf(patchField, "it must be an object: %v", err)
+		return invalidPatch("it must be an object: %v", err)
 	}
 	for key := range p {
 		if key != "metadata" && key != "spec" {
-			return invalidf(patchField, "%s cannot be patched: only metadata.labels, metadata.annotations and spec can", key)
+			return invalidPatch("%s cannot be patched: only metadata.labels, metadata.annotations and spec can", key)
 		}
 	}
 	metadata, _ := p["metadata"].(map[string]any)
 	for key := range metadata {
 		if key != "labels" && key != "annotations" {
-			return invalidf(patchField, "metadata.%s cannot be patched: only metadata.labels, metadata.annotations and spec can", key)
+			return invalidPatch("metadata.%s cannot be patched: only metadata.labels, metadata.annotations and spec can", key)
 		}
 	}
 	spec, _ := p["spec"].(map[string]any)
 	if _, ok := spec["replicas"]; ok {
-		return invalidf(patchField, "spec.replicas cannot be patched: use spec.workload.replicas or spec.workload.autoscaling")
+		return invalidPatch("spec.replicas cannot be patched: use spec.workload.replicas or spec.workload.autoscaling")
 	}
 	if _, ok := spec["selector"]; ok {
-		return invalidf(patchField, "spec.selector cannot be patched: it cannot change for the life of a Deployment")
+		return invalidPatch("spec.selector cannot be patched: it cannot change for the life of a Deployment")
 	}
 	if _, ok := spec["strategy"]; ok && r.brand.Spec.Ledger.Embedded != nil {
-		return invalidf(patchField, "spec.strategy cannot be patched with the embedded ledger: two Pods must never have its file open")
+		return invalidPatch("spec.strategy cannot be patched with the embedded ledger: two Pods must never have its file open")
 	}
 	return nil
 }
@@ -81,14 +81,14 @@ func (r *renderer) checkPatch(raw []byte) error {
 func (r *renderer) checkPatched(d *appsv1ac.DeploymentApplyConfiguration) error {
 	template := d.Spec.Template
 	if template == nil || template.ObjectMetaApplyConfiguration == nil || template.Spec == nil {
-		return invalidf(patchField, "it removes the pod template")
+		return invalidPatch("it removes the pod template")
 	}
 	want := Labels(r.brand)
 	for _, labels := range []map[string]string{d.Labels, template.Labels} {
 		got := maps.Clone(labels)
 		maps.DeleteFunc(got, func(k, _ string) bool { _, ours := want[k]; return !ours })
 		if !maps.Equal(got, want) {
-			return invalidf(patchField, "it changes the operator's own labels app.kubernetes.io/*: leave them out")
+			return invalidPatch("it changes the operator's own labels app.kubernetes.io/*: leave them out")
 		}
 	}
 	for _, c := range template.Spec.Containers {
@@ -96,5 +96,5 @@ func (r *renderer) checkPatched(d *appsv1ac.DeploymentApplyConfiguration) error 
 			return nil
 		}
 	}
-	return invalidf(patchField, "it removes the container %s", ContainerName)
+	return invalidPatch("it removes the container %s", ContainerName)
 }

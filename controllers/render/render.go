@@ -182,8 +182,8 @@ func (r *renderer) replicas() *int32 {
 	}
 }
 
-func invalidf(field, format string, args ...any) error {
-	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
+func invalidPatch(format string, args ...any) error {
+	return &InvalidError{Field: patchField, Problem: fmt.Sprintf(format, args...)}
 }
 
 // Image is the image of the connector's container.

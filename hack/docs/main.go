@@ -46,5 +46,5 @@ func run(check bool) error {
 	if check {
 		return errors.Join(err, fmt.Errorf("%s is not current: run `go run ./hack/docs` and commit", reference))
 	}
-	return os.WriteFile(reference, page, 0o644) //nolint:gosec // a page for everybody
+	return os.WriteFile(reference, page, 0o644)
 }

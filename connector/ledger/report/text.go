@@ -50,7 +50,7 @@ type printer struct {
 }
 
 func (p *printer) line(indent, format string, args ...any) {
-	p.WriteString(indent + strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
+	_, _ = p.WriteString(indent + strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
 }
 
 // table prints rows in columns, the first row being the heading.

@@ -58,6 +58,8 @@ type Vendor struct {
 	PerLine bool
 	// Idempotent books a key once, however often it is called.
 	Idempotent bool
+	// NoLookUp is an operation that cannot be looked up, empty for none.
+	NoLookUp string
 	// NotReversible plans legs that cannot be undone; PlanReversal rejects.
 	NotReversible bool
 
@@ -190,7 +192,7 @@ func (v *Vendor) book(s redeem.Sending, a Act) {
 	switch {
 	case a.Refuse && e.Times == 0:
 		e.Refused = true
-	case a.Apply && !e.Refused && !(v.Idempotent && e.Times > 0):
+	case a.Apply && !e.Refused && (!v.Idempotent || e.Times == 0):
 		e.Times++
 		e.Amount = s.Leg.Amount
 	}
@@ -241,6 +243,9 @@ func (v *Vendor) Calls() []Call {
 
 // Asked is v with LookUp.
 type Asked struct{ *Vendor }
+
+// CanLookUp implements redeem.LookerUp.
+func (v Asked) CanLookUp(leg redeem.Leg) bool { return leg.Operation != v.NoLookUp }
 
 // LookUp implements redeem.LookerUp.
 func (v Asked) LookUp(_ context.Context, leg redeem.Leg) redeem.Finding {
