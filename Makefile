@@ -19,7 +19,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PROGRAMS := manager connector sandbox
 # Packages whose tests need a cluster or take minutes have targets of their own.
-PACKAGES = $(shell go list ./... | grep -v -E '/hack/(e2e|faults)($$|/)')
+PACKAGES = $(shell go list ./... | grep -v -E '/hack/(e2e|faults|faults/mutants)$$')
 
 ##@ To begin with
 
@@ -89,6 +89,18 @@ chart: $(HELM) ## Lint and render the Helm chart
 .PHONY: footprint
 footprint: ## Fail when the connector links what only the operator may
 	@! go list -deps ./cmd/connector | grep -E '^(k8s.io/client-go|sigs.k8s.io/controller-runtime|k8s.io/api/)' || { echo "the connector must not link these" >&2; exit 1; }
+
+.PHONY: faults
+faults: prerequisites ## Kill, hang, cut and repeat: real processes against the vendors' books (about 9 minutes)
+	go run ./hack/faults --budget 18m $(FAULTS)
+
+.PHONY: faults-mutants
+faults-mutants: prerequisites ## Break the engine on purpose: every break must be noticed (about 7 minutes)
+	go run ./hack/faults/mutants $(MUTANTS)
+
+.PHONY: bench-ledger
+bench-ledger: prerequisites ## Record and settle on SQLite, PostgreSQL and a naive SQLite, in one run
+	hack/postgres/postgres run -- go test -run '^$$' -bench Redemption -benchtime 3000x ./connector/ledger
 
 .PHONY: e2e
 e2e: prerequisites $(HELM) images plugin ## The product in a real cluster, from helm install to helm uninstall

@@ -46,7 +46,7 @@ directory that holds the Secrets it refers to: DIR/SECRET/KEY, one file a key.`,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand(stderr), checkCommand(stdout), ledgerCommand(stdout, stderr, time.Now))
+	root.AddCommand(serveCommand(stderr), checkCommand(stdout), ledgerCommand(stdout, stderr, time.Now), reconcileCommand(stdout, stderr, time.Now))
 	return root
 }
 

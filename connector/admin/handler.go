@@ -20,7 +20,7 @@ import (
 
 // Engine is what a person may make the redemption engine do.
 type Engine interface {
-	Prospect(redeem.Redemption, redeem.Leg) redeem.Prospect
+	Prospect(redeem.Leg) redeem.Prospect
 	Consult(ctx context.Context, key redeem.Key, leg int, who string) (redeem.Consultation, error)
 	DecideOn(ctx context.Context, seen redeem.Redemption, d redeem.Decision, over *redeem.Overruling) (redeem.Redemption, error)
 	Retry(ctx context.Context, key redeem.Key, who string) (redeem.Redemption, []int, error)

@@ -29,7 +29,7 @@ func (d *desk) inDoubt(r *http.Request) (any, error) {
 	err = d.each(r.Context(), redeem.Query{BrandID: d.BrandID, Unanswered: true}, func(x redeem.Redemption) {
 		for _, leg := range x.Legs {
 			if doubtful(leg, out.At) {
-				out.Items = append(out.Items, doubt(x, leg, d.Engine.Prospect(x, leg), out.At))
+				out.Items = append(out.Items, doubt(x, leg, d.Engine.Prospect(leg), out.At))
 			}
 		}
 	})

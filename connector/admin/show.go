@@ -38,7 +38,7 @@ func (d *desk) view(ctx context.Context, x redeem.Redemption) (adminapi.Redempti
 		out.Lines = append(out.Lines, line(l))
 	}
 	for _, l := range x.Legs {
-		out.Legs = append(out.Legs, leg(l, d.Engine.Prospect(x, l), now))
+		out.Legs = append(out.Legs, leg(l, d.Engine.Prospect(l), now))
 	}
 	for _, e := range events {
 		out.Events = append(out.Events, event(e))
@@ -126,7 +126,7 @@ func (d *desk) reversal(x redeem.Redemption, now time.Time) adminapi.Reversal {
 		out.Coupons = append(out.Coupons, l.Coupons...)
 		if !l.State.Final() {
 			out.Open = append(out.Open, adminapi.OpenLeg{No: l.No, Provider: l.Provider, Operation: l.Operation, State: string(l.State),
-				Class: string(l.Outcome.Class), Checks: l.Checks, NextCheck: moment(l.NextCheck), WaitsFor: waitsFor(l, d.Engine.Prospect(x, l), now)})
+				Class: string(l.Outcome.Class), Checks: l.Checks, NextCheck: moment(l.NextCheck), WaitsFor: waitsFor(l, d.Engine.Prospect(l), now)})
 		}
 	}
 	return out

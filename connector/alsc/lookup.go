@@ -78,7 +78,7 @@ func (c *Client) judge(x exchange) redeem.Finding {
 	if problem := x.mismatch(flow); problem != "" {
 		return redeem.Finding{Verdict: redeem.Differs, Detail: "a flow is there, but " + problem}
 	}
-	return x.found(flow)
+	return x.found()
 }
 
 func (x exchange) listed(codes []string, got ...string) bool {
@@ -110,7 +110,7 @@ func (x exchange) mismatch(flow answer.Object) string {
 	return ""
 }
 
-func (x exchange) found(flow answer.Object) redeem.Finding {
+func (x exchange) found() redeem.Finding {
 	var executed answer.Row
 	for _, r := range flowRules {
 		if r.Kind == redeem.Executed {

@@ -288,7 +288,7 @@ func (o *object) text(field string, limit int) string {
 // whole reads a whole number from 0 to limit, written in digits alone: as a number or
 // as a string. Absent is 0. 10.0 and 1e3 are refused: whoever sends them computes with
 // floats, and their next amount may be 9.99.
-func (o *object) whole(field string, limit int64) int64 {
+func (o *object) whole(field string, limit int64) int64 { //nolint:unparam // that both limits are the same number is chance
 	v := o.raw(field)
 	if v == nil {
 		return 0

@@ -442,7 +442,7 @@ func (c *sqliteConn) exec(text string) error {
 
 // execArgs runs without a context on purpose: what the writer began it ends, whoever still waits for it.
 func (c *sqliteConn) execArgs(text string, args []any) (int64, error) {
-	st, err := c.prepare(text)
+	st, err := c.prepare(text) //nolint:sqlclosecheck // it stays prepared; forget closes it
 	if err != nil {
 		return 0, err
 	}
@@ -469,7 +469,7 @@ func (c *sqliteConn) snapshot(ctx context.Context, queries []query) error {
 }
 
 func (c *sqliteConn) query(ctx context.Context, q query) error {
-	st, err := c.prepare(q.sql)
+	st, err := c.prepare(q.sql) //nolint:sqlclosecheck // it stays prepared; forget closes it
 	if err != nil {
 		return err
 	}

@@ -28,11 +28,11 @@ type Prospect struct {
 
 // Prospect of a leg under the brand's present configuration, which may differ from
 // the one that it was recorded under.
-func (e *Engine) Prospect(r Redemption, leg Leg) Prospect {
-	_, asks := e.Providers[leg.Provider].(LookerUp)
+func (e *Engine) Prospect(leg Leg) Prospect {
+	vendor, asks := e.Providers[leg.Provider].(LookerUp)
 	return Prospect{
 		Strategy: e.strategy(leg.Provider), ByHand: e.byHand(leg),
-		Asks: asks && leg.Operation != OperationManual && leg.State != StateNotSent,
+		Asks: asks && vendor.CanLookUp(leg) && leg.Operation != OperationManual && leg.State != StateNotSent,
 	}
 }
 
@@ -59,7 +59,7 @@ func (e *Engine) Consult(ctx context.Context, key Key, legNo int, who string) (C
 	if err != nil {
 		return Consultation{}, err
 	}
-	if !e.Prospect(r, leg).Asks {
+	if !e.Prospect(leg).Asks {
 		return Consultation{}, fmt.Errorf("%w: %s cannot be asked about %s in state %s", ErrCannotAsk, leg.Provider, leg.Operation, leg.State)
 	}
 	ask, cancel := context.WithTimeout(ctx, resolveCall)

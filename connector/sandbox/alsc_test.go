@@ -5,6 +5,7 @@ package sandbox_test
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -101,7 +102,7 @@ func TestALSCSpendAnswersInEveryForm(t *testing.T) {
 			if strings.HasSuffix(name, ".xml") {
 				d := xml.NewDecoder(strings.NewReader(a.body))
 				for {
-					if _, err := d.Token(); err == io.EOF {
+					if _, err := d.Token(); errors.Is(err, io.EOF) {
 						break
 					} else if err != nil {
 						t.Fatal(err)

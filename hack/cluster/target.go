@@ -130,7 +130,7 @@ func (g givenCluster) Load(_ context.Context, tarball string) error {
 		"(for instance `crane push %s REGISTRY/NAME:TAG`) and install with that image", tarball, g.kubeconfig, tarball)
 }
 
-func (g givenCluster) Command(ctx context.Context, args ...string) (*exec.Cmd, error) {
+func (g givenCluster) Command(context.Context, ...string) (*exec.Cmd, error) {
 	return nil, errors.New("exec: the network of the cluster of KUBECONFIG is not on this machine: use `kubectl exec` or `kubectl port-forward`")
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -133,8 +134,8 @@ func TestKindConfig(t *testing.T) {
 
 func TestExitCode(t *testing.T) {
 	failed := exec.CommandContext(t.Context(), "sh", "-c", "exit 7").Run()
-	exit, ok := failed.(*exec.ExitError)
-	if !ok {
+	var exit *exec.ExitError
+	if !errors.As(failed, &exit) {
 		t.Fatalf("unexpected %v", failed)
 	}
 	for name, tc := range map[string]struct {

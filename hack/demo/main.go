@@ -229,7 +229,7 @@ func ok(ctx context.Context, url string) bool {
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.exited:
+	case <-p.exited: // how it ended was said by what it was asked
 	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
 	}

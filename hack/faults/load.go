@@ -134,7 +134,7 @@ func (w *world) words() string {
 		}
 	}
 	var parts []string
-	for _, one := range []word{success, refused, turned, doubt, fault_, silence} {
+	for _, one := range []word{success, refused, turned, doubt, faulted, silence} {
 		if n[one] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n[one], one))
 		}

@@ -58,7 +58,7 @@ func ownPostgres(_ column, o *options) { o.ownPostgres = true }
 
 // rows are the matrix.
 func rows() []row {
-	return slices.Concat(kills(), vendors(), pointsOfSale(), databases_(), sleeps(), clocks(), reversals())
+	return slices.Concat(kills(), vendors(), pointsOfSale(), outages(), sleeps(), clocks(), reversals())
 }
 
 // kills end the process by SIGKILL between two of its steps.
@@ -392,8 +392,8 @@ func changedInDoubt(w *world) {
 	w.changed(s)
 }
 
-// databases_ fail.
-func databases_() []row {
+// outages of the database.
+func outages() []row {
 	return []row{
 		{name: "PostgreSQL: stopped before the payment", only: onPostgres, with: ownPostgres, run: databaseAway},
 		{name: "PostgreSQL: stopped between record and settlement", only: onPostgres, with: ownPostgres, run: databaseGoes(false, 1500*time.Millisecond)},

@@ -95,7 +95,7 @@ func (c call) about(vendor books.Vendor) history.Word {
 		return history.Success
 	case c.word.terminal():
 		return history.Fail
-	case c.word == fault_:
+	case c.word == faulted:
 		return history.NotSent
 	}
 	return history.Unknown

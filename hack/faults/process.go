@@ -58,7 +58,7 @@ func (c *connector) await(ctx context.Context) error {
 		}
 		select {
 		case <-c.gone:
-			return fmt.Errorf("the connector ended while starting: %v", c.state)
+			return fmt.Errorf("the connector ended while starting: %w", c.state)
 		case <-ctx.Done():
 			return errors.New("the connector was not ready within a minute")
 		case <-time.After(20 * time.Millisecond):

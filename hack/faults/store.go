@@ -47,7 +47,6 @@ type postgresLedger struct {
 	dsn    string
 	server *pgserver.Server
 	own    bool
-	mu     sync.Mutex
 }
 
 func (b *postgresLedger) spec() string {
@@ -73,6 +72,7 @@ func (b *postgresLedger) close() {
 
 // toolbox is what the cells share.
 type toolbox struct {
+	mu        sync.Mutex
 	connector string        // the binary
 	patience  time.Duration // how long a cell may take to end
 	pgBin     string

@@ -48,7 +48,7 @@ const (
 	success word = "SUCCESS" // code 0, success true
 	refused word = "FAIL"    // code 0, success false: concluded, line by line
 	turned  word = "TURNED"  // code 0, success false: this request was turned away before anything was recorded
-	fault_  word = "3000"    // nothing was sent
+	faulted word = "3000"    // nothing was sent
 	doubt   word = "3001"    // not known
 	silence word = "SILENCE" // no answer, or one that cannot be read
 )
@@ -137,14 +137,14 @@ func (t *till) ask(ctx context.Context, s *sale, path string, body []byte, chang
 	c := call{start: time.Now(), changed: changed}
 	status, raw, err := kry.Call(ctx, path, body)
 	c.end = time.Now()
-	c.hear(s, status, raw, err)
+	c.hear(status, raw, err)
 	s.mu.Lock()
 	s.calls = append(s.calls, c)
 	s.mu.Unlock()
 	return c
 }
 
-func (c *call) hear(s *sale, status int, raw []byte, err error) {
+func (c *call) hear(status int, raw []byte, err error) {
 	c.raw, c.word = raw, silence
 	if err != nil {
 		c.detail = err.Error()
@@ -158,7 +158,7 @@ func (c *call) hear(s *sale, status int, raw []byte, err error) {
 	c.detail = fmt.Sprintf("HTTP %d code %d %s", status, r.Code, r.Message)
 	switch {
 	case r.Code == 3000:
-		c.word = fault_
+		c.word = faulted
 	case r.Code == 3001:
 		c.word = doubt
 	case r.Code == 0 && r.Result.Success:

@@ -151,7 +151,7 @@ func objects(a Answer) answerObject {
 	t := Tally(a.Entries)
 	o := answerObject{
 		Redemptions: []redemptionObject{}, More: a.More,
-		Totals: totalsObject{t.Redemptions, t.Reversals, t.Redeemed, t.GivenBack, t.Net, t.InDoubt, t.InDoubtBack, t.Repeated},
+		Totals: totalsObject(t),
 	}
 	for i := range a.Entries {
 		e := &a.Entries[i]

@@ -5,6 +5,7 @@
 package native
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -93,7 +94,7 @@ func TestInfoOfADeadCluster(t *testing.T) {
 	if err := writeJSON(filepath.Join(c.Directory(), supervisorFile), map[string]any{"pid": os.Getpid(), "started": 1, "boot": "earlier"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Info(); err != ErrDown {
+	if _, err := c.Info(); !errors.Is(err, ErrDown) {
 		t.Errorf("error %v, want %v", err, ErrDown)
 	}
 }

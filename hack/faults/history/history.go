@@ -98,7 +98,9 @@ func Check(calls []Call, deducted map[string]int) error {
 		byPayment[c.Payment] = append(byPayment[c.Payment], c)
 	}
 	for p := range deducted {
-		byPayment[p] = byPayment[p] // judged too when nobody heard of it
+		if _, heard := byPayment[p]; !heard {
+			byPayment[p] = nil // judged too when nobody heard of it
+		}
 	}
 	var wrong []string
 	for p, list := range byPayment {

@@ -16,6 +16,7 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -198,7 +199,7 @@ func withDatabase(dsn, name string) (string, error) {
 
 // redactURL keeps the reason of a parse error without the URL, which holds a password.
 func redactURL(err error) error {
-	if urlErr, ok := err.(*url.Error); ok {
+	if urlErr := (&url.Error{}); errors.As(err, &urlErr) {
 		return urlErr.Err
 	}
 	return err
