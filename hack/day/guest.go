@@ -37,10 +37,12 @@ type assets struct {
 	coupons     []string
 }
 
-// purse is what a till believes that a guest has at a vendor.
+// purse is what a till believes that a guest has at a vendor. Final answers may come in
+// another order than the vendor booked, so coupons are counted: one that was given back
+// and spent again is neither there nor gone twice.
 type purse struct {
 	fen, points int64
-	coupons     map[string]bool
+	coupons     map[string]int64
 }
 
 // guest is a member. One till serves him, so his calls have an order.
@@ -95,10 +97,10 @@ func (g *guest) member(vendor books.Vendor) books.Member {
 }
 
 func purseOf(m books.Member) *purse {
-	p := &purse{fen: m.Balance.Total(), points: m.Points, coupons: map[string]bool{}}
+	p := &purse{fen: m.Balance.Total(), points: m.Points, coupons: map[string]int64{}}
 	for _, c := range m.Coupons {
 		if c.Status == books.CouponUnused {
-			p.coupons[c.ID] = true
+			p.coupons[c.ID] = 1
 		}
 	}
 	return p
@@ -116,7 +118,7 @@ func (p *purse) move(l line, back bool) {
 	case points:
 		p.points += sign * l.count
 	case coupon:
-		p.coupons[l.assetID] = back
+		p.coupons[l.assetID] += sign
 	}
 }
 
@@ -162,7 +164,7 @@ func (g *guest) chooseLines() []line {
 				l.count = p.points + 1
 			}
 		case coupon:
-			if l.count = 1; !p.coupons[h.assetID] && !greedy {
+			if l.count = 1; p.coupons[h.assetID] != 1 && !greedy {
 				continue // used since it was shown
 			}
 		}

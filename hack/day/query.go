@@ -95,7 +95,7 @@ func (g *guest) look(raw []byte) (word string, whole bool, err error) {
 func (g *guest) disbelieves() error {
 	seen := map[books.Vendor]*purse{}
 	for vendor := range g.believed {
-		seen[vendor] = &purse{coupons: map[string]bool{}}
+		seen[vendor] = &purse{coupons: map[string]int64{}}
 	}
 	for _, h := range g.shown {
 		a := assetOf[h.mapping]
@@ -109,7 +109,7 @@ func (g *guest) disbelieves() error {
 		case points:
 			p.points += h.count
 		case coupon:
-			p.coupons[h.assetID] = true
+			p.coupons[h.assetID]++
 		}
 	}
 	for vendor, p := range g.believed {
@@ -124,8 +124,8 @@ func (g *guest) disbelieves() error {
 func (p *purse) differs(other *purse) string {
 	unused := func(p *purse) []string {
 		var ids []string
-		for id, is := range p.coupons {
-			if is {
+		for id, n := range p.coupons {
+			for range max(n, -n) {
 				ids = append(ids, id)
 			}
 		}

@@ -77,7 +77,6 @@ type toolbox struct {
 	patience  time.Duration // how long a cell may take to end
 	pgBin     string
 
-	mu     sync.Mutex
 	shared *pgserver.Server
 }
 
