@@ -4,7 +4,9 @@ package reconcile
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,4 +175,21 @@ func TestEveryPlantedDifferenceIsFoundAndNoOther(t *testing.T) {
 			rt.Fatalf("the order matters: %s", diff)
 		}
 	})
+}
+
+func TestTheGuideSaysWhatEachReasonMeans(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/guides/reconcile.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []string{ReasonAmount, ReasonDirection, ReasonUnreadable, ReasonRefused, ReasonInDoubt, ReasonSecondFlow, ReasonNoRecord, ReasonNoFlow} {
+		if !strings.Contains(string(guide), "| `"+r+"` |") {
+			t.Errorf("the guide does not explain %s", r)
+		}
+	}
+	for _, v := range verdicts {
+		if !strings.Contains(string(guide), "| `"+string(v)+"` |") {
+			t.Errorf("the guide does not explain %s", v)
+		}
+	}
 }
