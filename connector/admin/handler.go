@@ -49,20 +49,41 @@ type desk struct{ Config }
 // maxBody bounds a request's body.
 const maxBody = 16 << 10
 
+// route is a call of the API: "GET /admin/v1/…" and what answers it.
+type route struct {
+	pattern string
+	answer  func(*http.Request) (any, error)
+}
+
+func (d *desk) routes() []route {
+	get, post := http.MethodGet+" "+adminapi.Prefix, http.MethodPost+" "+adminapi.Prefix
+	return []route{
+		{get + adminapi.InDoubtPath, d.inDoubt},
+		{get + "/redemptions/{action}/{bizID}", d.show},
+		{post + "/redemptions/{action}/{bizID}/look-up", d.lookUp},
+		{post + "/redemptions/{action}/{bizID}/retry", d.retry},
+		{post + "/redemptions/{action}/{bizID}/legs/{no}/resolve", d.resolve},
+		{get + adminapi.ReversalsPath, d.reversals},
+		{post + adminapi.ReversalsPath + "/{bizID}/retry", d.retryReversal},
+	}
+}
+
+// Patterns are the calls of the API, as net/http names them.
+func Patterns() []string {
+	var patterns []string
+	for _, r := range (&desk{}).routes() {
+		patterns = append(patterns, r.pattern)
+	}
+	return patterns
+}
+
 // New makes the handler of everything under /admin/v1/.
 func New(c Config) http.Handler {
 	d := &desk{c}
 	mux := http.NewServeMux()
-	handle := func(method, path string, h func(*http.Request) (any, error)) {
-		mux.Handle(method+" "+adminapi.Prefix+path, d.answer(h))
+	for _, r := range d.routes() {
+		mux.Handle(r.pattern, d.answer(r.answer))
 	}
-	handle(http.MethodGet, adminapi.InDoubtPath, d.inDoubt)
-	handle(http.MethodGet, "/redemptions/{action}/{bizID}", d.show)
-	handle(http.MethodPost, "/redemptions/{action}/{bizID}/look-up", d.lookUp)
-	handle(http.MethodPost, "/redemptions/{action}/{bizID}/retry", d.retry)
-	handle(http.MethodPost, "/redemptions/{action}/{bizID}/legs/{no}/resolve", d.resolve)
-	handle(http.MethodGet, adminapi.ReversalsPath, d.reversals)
-	handle(http.MethodPost, adminapi.ReversalsPath+"/{bizID}/retry", d.retryReversal)
 	mux.HandleFunc(adminapi.Prefix+"/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &adminapi.Error{Status: http.StatusNotFound, Code: adminapi.CodeNotFound,
 			Message: "there is no " + r.Method + " on this path", Remedy: "see docs/guides/in-doubt.md"})

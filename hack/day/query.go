@@ -125,8 +125,11 @@ func (p *purse) differs(other *purse) string {
 	unused := func(p *purse) []string {
 		var ids []string
 		for id, n := range p.coupons {
-			for range max(n, -n) {
+			for range n {
 				ids = append(ids, id)
+			}
+			for range -n { // spent more often than it was there
+				ids = append(ids, "-"+id)
 			}
 		}
 		slices.Sort(ids)
