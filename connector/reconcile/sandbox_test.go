@@ -221,6 +221,12 @@ func TestEachKindOfPlantedDifferenceIsFoundAtEachPlace(t *testing.T) {
 				want[string(vendor)+" "+string(tc.want)]++
 				if diff := cmp.Diff(want, sums(r)); diff != "" || r.Agrees() {
 					t.Errorf("%s %d %s (-want +got): %s\n%v", vendor, i, name, diff, told(r.Rows))
+					continue
+				}
+				direction := map[books.Kind]Direction{books.KindSpend: Spent, books.KindReverse: Given}[e.Kind]
+				at := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Verdict != Matched })
+				if o := r.Rows[at].Ours; o.Direction != direction || int64(o.Amount) != e.AmountFen {
+					t.Errorf("%s %d %s: of %s %d it says %s %d", vendor, i, name, direction, e.AmountFen, o.Direction, o.Amount)
 				}
 			}
 		}
@@ -274,6 +280,25 @@ func TestTheRangeIsOfOurTimes(t *testing.T) {
 	d.sources = d.sources[:1]
 	if _, err := d.run(nil); err == nil || !strings.Contains(err.Error(), "zhimai") {
 		t.Errorf("a vendor that is not asked: %v", err)
+	}
+}
+
+func TestTheVendorsListIsReadUntilTheLastCallWasSettled(t *testing.T) {
+	c := Config{From: noon, To: noon.Add(time.Hour), Margin: time.Minute}
+	late := Ours{Provider: "alsc", At: noon.Add(30 * time.Minute), Settled: noon.Add(5 * time.Hour)}
+	outside := Ours{Provider: "alsc", At: noon.Add(2 * time.Hour), Settled: noon.Add(8 * time.Hour)}
+	for name, tc := range map[string]struct {
+		ours []Ours
+		now  time.Time
+		want time.Time
+	}{
+		"no call":                       {nil, noon.Add(24 * time.Hour), noon.Add(time.Hour + time.Minute)},
+		"a call that was long in doubt": {[]Ours{late, outside}, noon.Add(24 * time.Hour), noon.Add(5*time.Hour + time.Minute)},
+		"never beyond now":              {[]Ours{late}, noon.Add(2 * time.Hour), noon.Add(2 * time.Hour)},
+	} {
+		if got := c.until(tc.ours, "alsc", tc.now); !got.Equal(tc.want) {
+			t.Errorf("%s: until %s, want %s", name, got, tc.want)
+		}
 	}
 }
 

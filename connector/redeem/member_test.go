@@ -227,6 +227,25 @@ func TestQuestionsPassTheGateAndDoNotOpenTheBreaker(t *testing.T) {
 	})
 }
 
+func TestASecondQuestionTakesAPlaceInTheCallLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.cfg.Limits["alsc"] = redeem.Limit{PerSecond: 1}
+		a, _ := members(w, nil, fails(broken))
+		var at []time.Time
+		a.says = func(_ context.Context, n int) (redeem.Member, error) {
+			if at = append(at, time.Now()); n == 1 {
+				return redeem.Member{}, &redeem.ReadError{Class: "reset", Again: true}
+			}
+			return redeem.Member{ID: "1"}, nil
+		}
+		q := mobile()
+		q.AssetMappingID = "balance"
+		if v, _ := w.engine().Member(t.Context(), q); !v.Found || len(at) != 2 || at[1].Sub(at[0]) < time.Second {
+			t.Errorf("found %v, asked at %v", v.Found, at)
+		}
+	})
+}
+
 func TestAQuestionMayBeTheProbeOfABreaker(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.alsc.Next = always(redeemtest.LostBefore)
