@@ -198,12 +198,13 @@ func TestTheIndexHasEveryPage(t *testing.T) {
 var metricName = regexp.MustCompile(`\bhexiao_[a-z0-9_]*[a-z0-9]\b`)
 
 // knownMetrics are the metrics and labels of the connector, from the page that the
-// telemetry package keeps current, and those of the operator, from its source.
+// telemetry package keeps current, and those of the operator and of a reconciliation's
+// file, from their sources.
 func knownMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	known := map[string]bool{}
 	connector, operator := read(t, "docs/reference/metrics.md"), read(t, "controllers/metrics.go")
-	for _, name := range metricName.FindAllString(connector+operator, -1) {
+	for _, name := range metricName.FindAllString(connector+operator+read(t, "connector/reconcile/report.go"), -1) {
 		known[name] = true
 	}
 	histograms := regexp.MustCompile("`(hexiao_[a-z_]+)`.*\\| histogram \\|").FindAllStringSubmatch(connector, -1)
