@@ -139,7 +139,13 @@ type applier struct {
 	metrics   *Metrics
 
 	mu     sync.Mutex
-	brands map[types.NamespacedName]map[schema.GroupVersionKind]application
+	brands map[types.NamespacedName]map[objectID]application
+}
+
+// objectID is one of a brand's objects.
+type objectID struct {
+	kind schema.GroupVersionKind
+	name string
 }
 
 // application is what the last apply of an object left.
@@ -153,7 +159,7 @@ type application struct {
 
 func newApplier(c client.Client, apiReader client.Reader, m *Metrics) *applier {
 	return &applier{client: c, apiReader: apiReader, metrics: m,
-		brands: map[types.NamespacedName]map[schema.GroupVersionKind]application{}}
+		brands: map[types.NamespacedName]map[objectID]application{}}
 }
 
 func (a *applier) forget(brand types.NamespacedName) {
@@ -162,20 +168,20 @@ func (a *applier) forget(brand types.NamespacedName) {
 	delete(a.brands, brand)
 }
 
-func (a *applier) recall(brand types.NamespacedName, kind schema.GroupVersionKind) (application, bool) {
+func (a *applier) recall(brand types.NamespacedName, id objectID) (application, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	last, ok := a.brands[brand][kind]
+	last, ok := a.brands[brand][id]
 	return last, ok
 }
 
-func (a *applier) remember(brand types.NamespacedName, kind schema.GroupVersionKind, now application) {
+func (a *applier) remember(brand types.NamespacedName, id objectID, now application) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.brands[brand] == nil {
-		a.brands[brand] = map[schema.GroupVersionKind]application{}
+		a.brands[brand] = map[objectID]application{}
 	}
-	a.brands[brand][kind] = now
+	a.brands[brand][id] = now
 }
 
 // apply applies one child unless it is as it was left.
@@ -194,8 +200,9 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 			return application{}, err
 		}
 	}
+	id := objectID{kind: child.Kind, name: child.Name}
 	sent := digest(intent.Object)
-	last, known := a.recall(client.ObjectKeyFromObject(brand), child.Kind)
+	last, known := a.recall(client.ObjectKeyFromObject(brand), id)
 	if known && last.intent == sent && live != nil && last.isCurrent(child.Kind, live) {
 		a.metrics.applied(child.Kind.Kind, resultSkipped)
 		return last, nil
@@ -226,7 +233,7 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 		uid:             intent.GetUID(),
 		generation:      intent.GetGeneration(),
 	}
-	a.remember(client.ObjectKeyFromObject(brand), child.Kind, now)
+	a.remember(client.ObjectKeyFromObject(brand), id, now)
 	return now, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -93,23 +94,30 @@ func TestAtRestNothingIsWritten(t *testing.T) {
 		b.Spec.Workload.Autoscaling = &v1alpha1.AutoscalingSpec{MaxReplicas: 5}
 		b.Spec.Exposure = &v1alpha1.ExposureSpec{Hostname: "pos.example.com", IngressClassName: "nginx"}
 	}))
+	w.up(w.brand("scheduled", scheduled))
 	versions := func() map[string]string {
 		all := map[string]string{}
-		for _, name := range []string{"xiaowang", "scaled"} {
+		for _, name := range []string{"xiaowang", "scaled", "scheduled"} {
 			for _, o := range children() {
 				w.mustGet(name, o)
 				all[fmt.Sprintf("%T %s", o, name)] = o.GetResourceVersion()
 			}
 		}
+		for _, o := range scheduledChildren("scheduled") {
+			w.mustGet(o.GetName(), o)
+			all[fmt.Sprintf("%T %s", o, o.GetName())] = o.GetResourceVersion()
+		}
 		return all
 	}
 	w.settled("xiaowang")
 	w.settled("scaled")
+	w.settled("scheduled")
 	before, wrote := versions(), len(writes.in(w.namespace))
 	const rounds = 5
 	for range rounds {
 		w.settled("xiaowang")
 		w.settled("scaled")
+		w.settled("scheduled")
 	}
 	if diff := cmp.Diff(before, versions()); diff != "" {
 		t.Errorf("objects changed at rest (-before +after):\n%s", diff)
@@ -121,8 +129,8 @@ func TestAtRestNothingIsWritten(t *testing.T) {
 			other = append(other, line)
 		}
 	}
-	if len(other) > 0 || len(writes.in(w.namespace))-wrote != 2*rounds {
-		t.Errorf("%d writes for %d reconciles:\n%s", len(writes.in(w.namespace))-wrote, 2*rounds, strings.Join(writes.in(w.namespace)[wrote:], "\n"))
+	if len(other) > 0 || len(writes.in(w.namespace))-wrote != 3*rounds {
+		t.Errorf("%d writes for %d reconciles:\n%s", len(writes.in(w.namespace))-wrote, 3*rounds, strings.Join(writes.in(w.namespace)[wrote:], "\n"))
 	}
 }
 
@@ -497,6 +505,69 @@ func TestWhatIsNoLongerAskedForIsDeleted(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// scheduled asks for all that runs on a schedule.
+func scheduled(b *v1alpha1.BrandConnector) {
+	b.Spec.Reconciliation = &v1alpha1.ReconciliationSpec{Schedule: "0 5 * * *"}
+	b.Spec.Retention = &v1alpha1.RetentionSpec{Schedule: "@monthly", OlderThan: 400}
+}
+
+func scheduledChildren(brand string) []client.Object {
+	return []client.Object{
+		&batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: brand + "-reconciliation"}},
+		&batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: brand + "-retention"}},
+		&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: brand + "-jobs"}},
+	}
+}
+
+func TestSchedulesComeAndGoWithoutARestart(t *testing.T) {
+	w := newWorld(t)
+	w.up(w.brand("xiaowang"))
+	w.settled("xiaowang")
+	before := w.deployment("xiaowang")
+	b := &v1alpha1.BrandConnector{}
+	w.mustGet("xiaowang", b)
+
+	w.change("xiaowang", scheduled)
+	for _, o := range scheduledChildren("xiaowang") {
+		w.eventually(func() string { return problem(w.get(o.GetName(), o)) })
+		if !metav1.IsControlledBy(o, b) {
+			t.Errorf("%T %s is not controlled by the brand", o, o.GetName())
+		}
+	}
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+
+	job := &batchv1.CronJob{}
+	w.mustGet("xiaowang-retention", job)
+	drifted := job.DeepCopy()
+	drifted.Spec.Suspend = new(true)
+	drifted.Spec.Schedule = "@hourly"
+	must(t, api.Patch(t.Context(), drifted, client.MergeFrom(job)))
+	w.eventually(func() string { w.mustGet("xiaowang-retention", job); return same("@monthly", job.Spec.Schedule) })
+	if !*job.Spec.Suspend {
+		t.Error("a CronJob that was suspended by hand was resumed")
+	}
+
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Reconciliation.TimeZone = "Asia/Nowhere" })
+	c := w.condition("xiaowang", v1alpha1.ConditionStalled, metav1.ConditionTrue, v1alpha1.ReasonInvalidSpec)
+	if !strings.Contains(c.Message, "CronJob xiaowang-reconciliation") || !strings.Contains(c.Message, "Asia/Nowhere") {
+		t.Errorf("the message %q names neither object nor time zone", c.Message)
+	}
+
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Reconciliation = nil })
+	w.eventually(func() string { return w.gone("xiaowang-reconciliation", &batchv1.CronJob{}) })
+	w.mustGet("xiaowang-retention", &batchv1.CronJob{})
+	w.mustGet("xiaowang-jobs", &networkingv1.NetworkPolicy{})
+
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Retention = nil })
+	for _, o := range scheduledChildren("xiaowang") {
+		w.eventually(func() string { return w.gone(o.GetName(), o) })
+	}
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	if got := w.deployment("xiaowang"); got.ResourceVersion != before.ResourceVersion {
+		t.Error("the Deployment was written to")
+	}
 }
 
 func TestAGatewaysAnswerBecomesACondition(t *testing.T) {

@@ -98,6 +98,8 @@ func TestWhatTheOperatorMayNotDo(t *testing.T) {
 		"put a finalizer on a brand":         {verb: "update", group: v1alpha1.Group, resource: "brandconnectors", subresource: "finalizers", namespace: brands},
 		"run a command in a Pod":             {verb: "create", resource: "pods", subresource: "exec", namespace: brands},
 		"create a Pod":                       {verb: "create", resource: "pods", namespace: brands},
+		"run a Job":                          {verb: "create", group: "batch", resource: "jobs", namespace: brands},
+		"delete all CronJobs at once":        {verb: "deletecollection", group: "batch", resource: "cronjobs", namespace: brands},
 		"ask for a token":                    {verb: "create", resource: "serviceaccounts", subresource: "token", namespace: brands},
 		"bind a role":                        {verb: "create", group: "rbac.authorization.k8s.io", resource: "rolebindings", namespace: brands},
 		"escalate a role":                    {verb: "escalate", group: "rbac.authorization.k8s.io", resource: "clusterroles"},

@@ -9,6 +9,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -73,6 +74,7 @@ func CacheOptions(namespaces []string, brands labels.Selector, gatewayAPI bool) 
 		&autoscalingv2.HorizontalPodAutoscaler{}: ours,
 		&networkingv1.NetworkPolicy{}:            ours,
 		&networkingv1.Ingress{}:                  ours,
+		&batchv1.CronJob{}:                       ours,
 		&corev1.Secret{}:                         {Transform: onlyVersion},
 		&corev1.ConfigMap{}:                      {Transform: onlyVersion},
 	}
@@ -170,7 +172,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 		WatchesMetadata(&corev1.ConfigMap{}, r.referrers(render.SourceConfigMap), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	for _, child := range []client.Object{
 		&corev1.ConfigMap{}, &corev1.Service{}, &corev1.ServiceAccount{}, &policyv1.PodDisruptionBudget{},
-		&networkingv1.NetworkPolicy{}, &networkingv1.Ingress{},
+		&networkingv1.NetworkPolicy{}, &networkingv1.Ingress{}, &batchv1.CronJob{},
 	} {
 		b = b.Owns(child, builder.OnlyMetadata, builder.WithPredicates(touched()))
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -277,6 +278,15 @@ func (w *world) get(name string, o client.Object) error {
 func (w *world) mustGet(name string, o client.Object) {
 	w.t.Helper()
 	must(w.t, w.get(name, o))
+}
+
+// gone says what is wrong while an object is still there.
+func (w *world) gone(name string, o client.Object) string {
+	w.t.Helper()
+	if err := w.get(name, o); !apierrors.IsNotFound(err) {
+		return fmt.Sprintf("%T %s is still there (%v)", o, name, err)
+	}
+	return ""
 }
 
 // change updates the spec of a brand.

@@ -54,6 +54,7 @@ type BrandConnectorList struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.replicas) || self.workload.replicas <= 1",message="the embedded ledger is one file: spec.workload.replicas must be 1 at most; use spec.ledger.postgres for more"
 // +kubebuilder:validation:XValidation:rule="!has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.autoscaling)",message="the embedded ledger is one file: spec.workload.autoscaling needs spec.ledger.postgres"
 // +kubebuilder:validation:XValidation:rule="has(self.ledger.embedded) == has(oldSelf.ledger.embedded)",message="spec.ledger cannot change its kind: what was redeemed would be forgotten; create a new BrandConnector and move the ledger"
+// +kubebuilder:validation:XValidation:rule="!has(self.retention) || has(self.ledger.postgres)",message="spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped"
 // +kubebuilder:validation:XValidation:rule="!has(self.shops) || !has(self.shopsConfigMapRef)",message="give spec.shops or spec.shopsConfigMapRef, not both"
 type BrandConnectorSpec struct {
 	// brandID is Keruyun's kryBrandId of the brand. It cannot change: the ledger's
@@ -119,6 +120,16 @@ type BrandConnectorSpec struct {
 	// +optional
 	// +kubebuilder:default:={}
 	Telemetry TelemetrySpec `json:"telemetry,omitempty,omitzero"`
+
+	// reconciliation compares the ledger with the providers' own books on a schedule.
+	// Left out: not at all.
+	// +optional
+	Reconciliation *ReconciliationSpec `json:"reconciliation,omitempty"`
+
+	// retention takes old redemptions out of the ledger on a schedule. It needs
+	// spec.ledger.postgres. Left out: nothing is ever taken away.
+	// +optional
+	Retention *RetentionSpec `json:"retention,omitempty"`
 
 	// suspend stops the operator from changing anything for this brand. The
 	// connector keeps serving.

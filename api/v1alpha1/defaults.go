@@ -76,6 +76,12 @@ func (s *BrandConnectorSpec) defaulted() []defaulted {
 	if a := s.Workload.Autoscaling; a != nil {
 		fields = append(fields, value(&a.MinReplicas, 2), value(&a.TargetCPUUtilizationPercent, 70))
 	}
+	if c := s.Reconciliation; c != nil {
+		fields = append(fields, value(&c.TimeZone, "Asia/Shanghai"), seconds(&c.Window, 48*60*60))
+	}
+	if r := s.Retention; r != nil {
+		fields = append(fields, value(&r.TimeZone, "Asia/Shanghai"))
+	}
 	return fields
 }
 

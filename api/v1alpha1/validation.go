@@ -41,6 +41,12 @@ func (b *BrandConnector) Validate() field.ErrorList {
 		v.exposure(p.Child("exposure"), s.Exposure)
 	}
 	v.telemetry(p.Child("telemetry"), &s.Telemetry)
+	if s.Reconciliation != nil {
+		v.reconciliation(p.Child("reconciliation"), s.Reconciliation)
+	}
+	if s.Retention != nil {
+		v.retention(p.Child("retention"), s)
+	}
 	return v.errs
 }
 
@@ -61,6 +67,8 @@ var (
 	actionPattern    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 	sqlSchemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 	namePattern      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+	schedulePattern  = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9*,/-]+ [0-9*,/-]+ [0-9*?,/-]+ [0-9A-Za-z*,/-]+ [0-9A-Za-z*?,/-]+)$`)
+	timeZonePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
 	anyText          = regexp.MustCompile(``)
 )
 
@@ -398,4 +406,21 @@ func (v *validator) telemetry(p *field.Path, t *TelemetrySpec) {
 	}
 	v.enum(p.Child("propagation"), string(t.Propagation), "None", "W3C")
 	v.enum(p.Child("logLevel"), t.LogLevel, "debug", "info", "warn", "error")
+}
+
+func (v *validator) reconciliation(p *field.Path, r *ReconciliationSpec) {
+	v.text(p.Child("schedule"), r.Schedule, 128, schedulePattern)
+	v.text(p.Child("timeZone"), r.TimeZone, 64, timeZonePattern)
+	v.duration(p.Child("window"), r.Window, 2*time.Hour, 32*24*time.Hour,
+		"spec.reconciliation.window must be between 2h and 768h (32 days)")
+}
+
+func (v *validator) retention(p *field.Path, s *BrandConnectorSpec) {
+	r := s.Retention
+	v.text(p.Child("schedule"), r.Schedule, 128, schedulePattern)
+	v.text(p.Child("timeZone"), r.TimeZone, 64, timeZonePattern)
+	v.between(p.Child("olderThan"), int64(r.OlderThan), 400, 36500)
+	if s.Ledger.Postgres == nil {
+		v.invalid(p, "", "spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped")
+	}
 }

@@ -24,6 +24,8 @@ func Config(b *v1alpha1.BrandConnector) ([]byte, error) {
 	spec := &b.Spec
 	spec.Workload = v1alpha1.WorkloadSpec{}
 	spec.Exposure = nil
+	spec.Reconciliation = nil
+	spec.Retention = nil
 	spec.Suspend = false
 	if spec.Ledger.Embedded != nil {
 		spec.Ledger.Embedded = &v1alpha1.EmbeddedLedger{}

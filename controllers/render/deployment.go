@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,12 +70,20 @@ func (r *renderer) podTemplate(revision string) *corev1ac.PodTemplateSpecApplyCo
 }
 
 func (r *renderer) podSpec() *corev1ac.PodSpecApplyConfiguration {
+	return r.basePodSpec().
+		WithTerminationGracePeriodSeconds(r.gracePeriod()).
+		WithContainers(r.container()).
+		WithTopologySpreadConstraints(r.spread("kubernetes.io/hostname"), r.spread("topology.kubernetes.io/zone"))
+}
+
+// basePodSpec is what each Pod of a brand has: an unprivileged user, the configuration,
+// the credentials and the ledger, and where it may run.
+func (r *renderer) basePodSpec() *corev1ac.PodSpecApplyConfiguration {
 	w := &r.brand.Spec.Workload
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(r.brand.Name).
 		WithAutomountServiceAccountToken(false).
 		WithEnableServiceLinks(false).
-		WithTerminationGracePeriodSeconds(r.gracePeriod()).
 		WithSecurityContext(corev1ac.PodSecurityContext().
 			WithRunAsNonRoot(true).
 			WithRunAsUser(user).
@@ -82,9 +91,7 @@ func (r *renderer) podSpec() *corev1ac.PodSpecApplyConfiguration {
 			WithFSGroup(user).
 			WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch).
 			WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))).
-		WithContainers(r.container()).
-		WithVolumes(r.volumes()...).
-		WithTopologySpreadConstraints(r.spread("kubernetes.io/hostname"), r.spread("topology.kubernetes.io/zone"))
+		WithVolumes(r.volumes()...)
 	if len(w.NodeSelector) > 0 {
 		spec.WithNodeSelector(w.NodeSelector)
 	}
@@ -146,6 +153,20 @@ func toleration(t v1alpha1.Toleration) *corev1ac.TolerationApplyConfiguration {
 }
 
 func (r *renderer) container() *corev1ac.ContainerApplyConfiguration {
+	args := r.args([]string{"serve"}, fmt.Sprintf("--listen=:%d", PortHTTP), fmt.Sprintf("--admin-listen=:%d", PortAdmin))
+	return r.baseContainer(args, r.env()...).
+		WithPorts(
+			corev1ac.ContainerPort().WithName("http").WithContainerPort(PortHTTP).WithProtocol(corev1.ProtocolTCP),
+			corev1ac.ContainerPort().WithName("admin").WithContainerPort(PortAdmin).WithProtocol(corev1.ProtocolTCP)).
+		// A start waits for the process alone: whether the ledger answers is the
+		// readiness probe's to say, and no reason for a restart.
+		WithStartupProbe(probe("/livez", 1, 60)).
+		WithReadinessProbe(probe("/readyz", 2, 3)).
+		WithLivenessProbe(probe("/livez", 10, 6))
+}
+
+// baseContainer runs the connector's program.
+func (r *renderer) baseContainer(args []string, env ...*corev1ac.EnvVarApplyConfiguration) *corev1ac.ContainerApplyConfiguration {
 	requests, limits := r.resources()
 	resources := corev1ac.ResourceRequirements()
 	if requests != nil {
@@ -157,21 +178,13 @@ func (r *renderer) container() *corev1ac.ContainerApplyConfiguration {
 	c := corev1ac.Container().
 		WithName(ContainerName).
 		WithImage(r.installation.Image).
-		WithArgs(r.args()...).
-		WithEnv(r.env(limits)...).
-		WithPorts(
-			corev1ac.ContainerPort().WithName("http").WithContainerPort(PortHTTP).WithProtocol(corev1.ProtocolTCP),
-			corev1ac.ContainerPort().WithName("admin").WithContainerPort(PortAdmin).WithProtocol(corev1.ProtocolTCP)).
+		WithArgs(args...).
+		WithEnv(append(env, memoryLimit(limits)...)...).
 		WithResources(resources).
 		WithSecurityContext(corev1ac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).
 			WithReadOnlyRootFilesystem(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).
-		// A start waits for the process alone: whether the ledger answers is the
-		// readiness probe's to say, and no reason for a restart.
-		WithStartupProbe(probe("/livez", 1, 60)).
-		WithReadinessProbe(probe("/readyz", 2, 3)).
-		WithLivenessProbe(probe("/livez", 10, 6)).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
 		WithVolumeMounts(r.mounts()...)
 	if p := r.installation.ImagePullPolicy; p != "" {
@@ -188,14 +201,12 @@ func probe(path string, periodSeconds, failures int32) *corev1ac.ProbeApplyConfi
 		WithFailureThreshold(failures)
 }
 
-func (r *renderer) args() []string {
-	args := []string{
-		"serve",
+// args are a command's, with the files that each command reads.
+func (r *renderer) args(command []string, own ...string) []string {
+	args := slices.Concat(command, []string{
 		"--config=" + configDir + "/" + ConfigKey,
 		"--credentials-dir=" + credentialsDir,
-		fmt.Sprintf("--listen=:%d", PortHTTP),
-		fmt.Sprintf("--admin-listen=:%d", PortAdmin),
-	}
+	}, own)
 	if r.brand.Spec.ShopsConfigMapRef != nil {
 		args = append(args, "--shops="+shopsDir+"/"+v1alpha1.KeyShops)
 	}
@@ -205,8 +216,8 @@ func (r *renderer) args() []string {
 	return args
 }
 
-func (r *renderer) env(limits corev1.ResourceList) []*corev1ac.EnvVarApplyConfiguration {
-	env := []*corev1ac.EnvVarApplyConfiguration{
+func (r *renderer) env() []*corev1ac.EnvVarApplyConfiguration {
+	return []*corev1ac.EnvVarApplyConfiguration{
 		fromField("K8S_NAMESPACE_NAME", "metadata.namespace"),
 		fromField("K8S_POD_NAME", "metadata.name"),
 		fromField("K8S_NODE_NAME", "spec.nodeName"),
@@ -216,12 +227,17 @@ func (r *renderer) env(limits corev1.ResourceList) []*corev1ac.EnvVarApplyConfig
 		// The trace of the change that made this Pod, for its start to continue.
 		fromField("TRACEPARENT", "metadata.annotations['"+AnnotationTraceParent+"']"),
 	}
-	if limit, ok := limits[corev1.ResourceMemory]; ok {
-		// A tenth is left for what the Go runtime does not count.
-		bytes := limit.Value() / 10 * 9
-		env = append(env, corev1ac.EnvVar().WithName("GOMEMLIMIT").WithValue(strconv.FormatInt(bytes, 10)))
+}
+
+// memoryLimit tells the Go runtime of the container's limit, if there is one.
+func memoryLimit(limits corev1.ResourceList) []*corev1ac.EnvVarApplyConfiguration {
+	limit, ok := limits[corev1.ResourceMemory]
+	if !ok {
+		return nil
 	}
-	return env
+	// A tenth is left for what the Go runtime does not count.
+	bytes := limit.Value() / 10 * 9
+	return []*corev1ac.EnvVarApplyConfiguration{corev1ac.EnvVar().WithName("GOMEMLIMIT").WithValue(strconv.FormatInt(bytes, 10))}
 }
 
 func fromField(name, field string) *corev1ac.EnvVarApplyConfiguration {

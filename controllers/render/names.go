@@ -10,6 +10,11 @@ import (
 // objects.
 const AppName = "hexiao-connector"
 
+// JobAppName is the value of the label app.kubernetes.io/name on a brand's CronJobs
+// and on their Pods. It is another one, for the connector's Service, disruption budget
+// and autoscaler go by the label.
+const JobAppName = "hexiao-connector-job"
+
 // Labels and annotations. The selector is LabelName and LabelInstance for ever: a
 // Deployment's selector cannot change.
 const (

@@ -26,6 +26,7 @@ var (
 	BudgetKind         = schema.GroupVersionKind{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}
 	AutoscalerKind     = schema.GroupVersionKind{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}
 	HTTPRouteKind      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+	CronJobKind        = schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "CronJob"}
 	IngressKind        = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
 )
 
@@ -121,6 +122,9 @@ func Render(in Inputs) (*Output, error) {
 			r.child(AutoscalerKind, brand.Name, optional(r.autoscaler())),
 			r.child(HTTPRouteKind, brand.Name, optional(r.httpRoute())),
 			r.child(IngressKind, brand.Name, optional(r.ingress())),
+			r.child(NetworkPolicyKind, jobsPolicyName(brand), optional(r.jobsNetworkPolicy())),
+			r.child(CronJobKind, cronJobName(brand, jobReconciliation), optional(r.reconciliation())),
+			r.child(CronJobKind, cronJobName(brand, jobRetention), optional(r.retention())),
 		},
 	}, nil
 }

@@ -159,12 +159,18 @@ func TestWhatRestartsABrand(t *testing.T) {
 		"another key of the installation": {func(in *render.Inputs) {
 			in.Installation.RevisionKey = []byte("other")
 		}, true},
-		"more replicas":             {func(in *render.Inputs) { in.Brand.Spec.Workload.Replicas = new(int32(7)) }, false},
-		"no exposure":               {func(in *render.Inputs) { in.Brand.Spec.Exposure = nil }, false},
-		"suspension":                {func(in *render.Inputs) { in.Brand.Spec.Suspend = true }, false},
-		"a label on the object":     {func(in *render.Inputs) { in.Brand.Labels = map[string]string{"a": "b"} }, false},
-		"a new generation":          {func(in *render.Inputs) { in.Brand.Generation++ }, false},
-		"another monitoring":        {func(in *render.Inputs) { in.Installation.MonitoringNamespaces = nil }, false},
+		"more replicas":         {func(in *render.Inputs) { in.Brand.Spec.Workload.Replicas = new(int32(7)) }, false},
+		"no exposure":           {func(in *render.Inputs) { in.Brand.Spec.Exposure = nil }, false},
+		"suspension":            {func(in *render.Inputs) { in.Brand.Spec.Suspend = true }, false},
+		"a label on the object": {func(in *render.Inputs) { in.Brand.Labels = map[string]string{"a": "b"} }, false},
+		"a new generation":      {func(in *render.Inputs) { in.Brand.Generation++ }, false},
+		"another monitoring":    {func(in *render.Inputs) { in.Installation.MonitoringNamespaces = nil }, false},
+		"a scheduled reconciliation": {func(in *render.Inputs) {
+			in.Brand.Spec.Reconciliation = &v1alpha1.ReconciliationSpec{Schedule: "@daily"}
+		}, false},
+		"a scheduled retention": {func(in *render.Inputs) {
+			in.Brand.Spec.Retention = &v1alpha1.RetentionSpec{Schedule: "@monthly", OlderThan: 400}
+		}, false},
 		"autoscaling, not replicas": {func(in *render.Inputs) { autoscale(in.Brand) }, false},
 	}
 	for name, tc := range tests {
