@@ -183,7 +183,8 @@ func (d *day) readBooks(ctx context.Context, a *audit) (map[legKey]*account, err
 
 // compare holds the two against each other, leg by leg.
 func (a *audit) compare(inLedger, inBooks map[legKey]*account) {
-	keys := maps.Clone(inLedger)
+	keys := map[legKey]*account{}
+	maps.Copy(keys, inLedger)
 	maps.Copy(keys, inBooks)
 	for _, key := range slices.SortedFunc(maps.Keys(keys), func(x, y legKey) int { return cmp.Compare(x.key, y.key) }) {
 		l, b := inLedger[key], inBooks[key]
