@@ -97,6 +97,15 @@ type BrandConnectorSpec struct {
 	// +optional
 	ShopsConfigMapRef *LocalObjectReference `json:"shopsConfigMapRef,omitempty"`
 
+	// operators lists exceptions only: by default an operator is named to a provider
+	// by Keruyun's own operatorId, to Zhimai only where that is a number.
+	// +optional
+	// +listType=map
+	// +listMapKey=kryOperatorID
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2000
+	Operators []Operator `json:"operators,omitempty"`
+
 	// partialFailure says what happens when a request spends at two providers and
 	// one of them refuses. Report: say it line by line. Reverse: undo what
 	// succeeded.
@@ -316,6 +325,45 @@ type AlscShop struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	ShopID string `json:"shopID,omitempty"`
+}
+
+// Operator says how an operator is named at the providers when that is not Keruyun's
+// operatorId.
+// +kubebuilder:validation:XValidation:rule="has(self.zhimai) || has(self.alsc)",message="an operator is listed only to name them differently: give zhimai or alsc"
+type Operator struct {
+	// kryOperatorID is Keruyun's operatorId.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	KryOperatorID string `json:"kryOperatorID,omitempty"`
+	// zhimai names the operator at Zhimai.
+	// +optional
+	Zhimai *ZhimaiOperator `json:"zhimai,omitempty"`
+	// alsc names the operator at ALSC.
+	// +optional
+	Alsc *AlscOperator `json:"alsc,omitempty"`
+}
+
+// ZhimaiOperator names an operator at Zhimai.
+type ZhimaiOperator struct {
+	// operatorID is `operatorId`; it comes before consume.operatorID.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	OperatorID *int64 `json:"operatorID,omitempty"`
+	// operatorName is `operatorName`; by default Keruyun's. It is sent, and neither
+	// recorded nor logged.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	OperatorName string `json:"operatorName,omitempty"`
+}
+
+// AlscOperator names an operator at ALSC.
+type AlscOperator struct {
+	// operatorID is `operator_id`.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	OperatorID string `json:"operatorID,omitempty"`
 }
 
 // LedgerSpec is where redemptions are recorded.

@@ -64,7 +64,8 @@ func (s *BrandConnectorSpec) defaulted() []defaulted {
 			value(&a.InDoubt, AlscInDoubtQuery),
 			value(&a.RepeatRefusals, RepeatRefusalsNothing),
 			value(&a.BizChannel, "KRY"),
-			value(&a.Account, AlscAccountCustomer))
+			value(&a.Account, AlscAccountCustomer),
+			value(&a.ChipCard, AlscChipCardIgnore))
 		fields = append(fields, a.Limits.defaulted()...)
 	}
 	if p := s.Ledger.Postgres; p != nil {

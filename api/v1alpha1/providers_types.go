@@ -99,7 +99,9 @@ type ZhimaiSpec struct {
 	EmptyFields ZhimaiEmptyFields `json:"emptyFields,omitempty"`
 
 	// paymentToken says where Keruyun's paymentToken goes. None: nowhere.
-	// PayPassword: into payPassword.
+	// PayPassword: into payPassword, if its paymentTokenType is PAYMENT_TOKEN or
+	// empty. A chip card number (PHYSICAL_CHIP_CARD_NO) is no password and is never
+	// sent to Zhimai; a token of any other type is refused.
 	// +optional
 	// +kubebuilder:default=None
 	PaymentToken ZhimaiPaymentToken `json:"paymentToken,omitempty"`
@@ -228,11 +230,13 @@ type ZhimaiConsume struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	OpType *int64 `json:"opType,omitempty"`
-	// operatorID is `operatorId`; by default Keruyun's operatorId when it is a number.
+	// operatorID is `operatorId` of operators that spec.operators does not list; by
+	// default Keruyun's operatorId when it is a number.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	OperatorID *int64 `json:"operatorID,omitempty"`
-	// operatorName is `operatorName`; by default Keruyun's.
+	// operatorName is `operatorName` of operators that spec.operators does not list;
+	// by default Keruyun's.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	OperatorName string `json:"operatorName,omitempty"`
@@ -255,6 +259,7 @@ type ZhimaiConsume struct {
 }
 
 // AlscSpec configures Alibaba's ALSC CRM.
+// +kubebuilder:validation:XValidation:rule="!has(self.chipCard) || self.chipCard != 'CardID' || (has(self.account) && self.account != 'Customer')",message="chipCard CardID needs account Card or CustomerAndCard: with Customer no card is named"
 type AlscSpec struct {
 	// endpoint is the URL of the Taobao Open Platform.
 	// +optional
@@ -324,6 +329,15 @@ type AlscSpec struct {
 	// +kubebuilder:default=Customer
 	Account AlscAccount `json:"account,omitempty"`
 
+	// chipCard says what a paymentToken of the type PHYSICAL_CHIP_CARD_NO does.
+	// Ignore: nothing. CardID: it is sent as card_id of the stored-value line in place
+	// of assetId, for brands whose card_id is the number on the chip. The number is not
+	// kept, so a call whose answer was lost is not repeated by ReplaySameRequestID: use
+	// inDoubt Query. A payment code (PAYMENT_TOKEN) has no place at ALSC.
+	// +optional
+	// +kubebuilder:default=Ignore
+	ChipCard AlscChipCard `json:"chipCard,omitempty"`
+
 	// remark is the remark of each deduction.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
@@ -375,6 +389,16 @@ const (
 	AlscAccountCustomer AlscAccount = "Customer"
 	AlscAccountCard     AlscAccount = "Card"
 	AlscAccountBoth     AlscAccount = "CustomerAndCard"
+)
+
+// AlscChipCard is what a chip card number does.
+// +kubebuilder:validation:Enum=Ignore;CardID
+type AlscChipCard string
+
+// Values of AlscChipCard.
+const (
+	AlscChipCardIgnore AlscChipCard = "Ignore"
+	AlscChipCardCardID AlscChipCard = "CardID"
 )
 
 // ProviderLimits protect a provider and the tills that wait for it.

@@ -34,6 +34,7 @@ func (b *BrandConnector) Validate() field.ErrorList {
 	v.providers(p.Child("providers"), &s.Providers)
 	v.routes(p.Child("routes"), s)
 	v.shops(p, s)
+	v.operators(p.Child("operators"), s.Operators)
 	v.enum(p.Child("partialFailure"), string(s.PartialFailure), "Report", "Reverse")
 	v.ledger(p.Child("ledger"), s)
 	v.workload(p.Child("workload"), &s.Workload)
@@ -213,6 +214,10 @@ func (v *validator) alsc(p *field.Path, a *AlscSpec) {
 	v.text(p.Child("bizChannel"), a.BizChannel, 32, anyText)
 	v.optional(p.Child("operatorID"), a.OperatorID, 64, anyText)
 	v.enum(p.Child("account"), string(a.Account), "Customer", "Card", "CustomerAndCard")
+	v.enum(p.Child("chipCard"), string(a.ChipCard), "Ignore", "CardID")
+	if a.ChipCard == AlscChipCardCardID && a.Account == AlscAccountCustomer {
+		v.invalid(p, a.ChipCard, "chipCard CardID needs account Card or CustomerAndCard: with Customer no card is named")
+	}
 	v.enum(p.Child("repeatRefusals"), string(a.RepeatRefusals), "Nothing", "Final")
 	v.set(p.Child("notFoundCodes"), a.NotFoundCodes, 64)
 	v.optional(p.Child("remark"), a.Remark, 256, anyText)
@@ -305,6 +310,45 @@ func (v *validator) shop(p *field.Path, s *Shop) {
 	}
 	if s.Alsc != nil {
 		v.text(p.Child("alsc", "shopID"), s.Alsc.ShopID, 64, anyText)
+	}
+}
+
+func (v *validator) operators(p *field.Path, list []Operator) {
+	if len(list) > 2000 {
+		v.errs = append(v.errs, field.TooMany(p, len(list), 2000))
+	}
+	seen := map[string]bool{}
+	for i := range list {
+		p := p.Index(i)
+		v.operator(p, &list[i])
+		if id := list[i].KryOperatorID; seen[id] {
+			v.errs = append(v.errs, field.Duplicate(p.Child("kryOperatorID"), id))
+		} else {
+			seen[id] = true
+		}
+	}
+}
+
+func (v *validator) operator(p *field.Path, o *Operator) {
+	v.text(p.Child("kryOperatorID"), o.KryOperatorID, 64, anyText)
+	if o.Zhimai == nil && o.Alsc == nil {
+		v.required(p, "an operator is listed only to name them differently: give zhimai or alsc")
+	}
+	if z := o.Zhimai; z != nil {
+		p := p.Child("zhimai")
+		switch {
+		case z.OperatorID == nil:
+			v.required(p.Child("operatorID"), "give Zhimai's operatorId")
+		case *z.OperatorID < 0:
+			v.invalid(p.Child("operatorID"), *z.OperatorID, "must not be negative")
+		}
+		// The name is a person's: the message of a fault does not repeat it.
+		if len([]rune(z.OperatorName)) > 128 {
+			v.errs = append(v.errs, field.TooLong(p.Child("operatorName"), "", 128))
+		}
+	}
+	if o.Alsc != nil {
+		v.text(p.Child("alsc", "operatorID"), o.Alsc.OperatorID, 64, anyText)
 	}
 }
 

@@ -27,6 +27,7 @@ type call struct {
 	Whole      bool          `json:"whole,omitempty"`    // reversals: all that the leg did
 	CustomerID string        `json:"customerId,omitempty"`
 	CardID     string        `json:"cardId,omitempty"`
+	ChipCard   bool          `json:"chipCard,omitempty"` // card_id is the request's token, which is not kept
 	BrandID    string        `json:"brandId,omitempty"`
 	OutBrandID string        `json:"outBrandId,omitempty"`
 	ShopID     string        `json:"shopId,omitempty"`
@@ -59,6 +60,11 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 	if err != nil {
 		return nil, err
 	}
+	chip, err := c.chipCard(req, lines)
+	if err != nil {
+		return nil, err
+	}
+	base.ChipCard = chip
 	var legs []redeem.LegPlan
 	var others []redeem.Line
 	seen := map[string]bool{}
@@ -88,10 +94,7 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 
 // base is what the calls of a request have in common.
 func (c *Client) base(req redeem.Request) (call, error) {
-	k := call{BrandID: c.cfg.BrandID, BizChannel: c.cfg.BizChannel, OperatorID: req.OperatorID, Remark: c.cfg.Remark, ExtInfo: c.cfg.ExtInfo}
-	if k.OperatorID == "" {
-		k.OperatorID = c.cfg.OperatorID
-	}
+	k := call{BrandID: c.cfg.BrandID, BizChannel: c.cfg.BizChannel, OperatorID: c.operatorID(req.OperatorID), Remark: c.cfg.Remark, ExtInfo: c.cfg.ExtInfo}
 	if k.OperatorID == "" {
 		return k, missing("operatorId", "缺少操作员编号，请登录收银员账号后重试", "the CRM needs operator_id: send operatorId or configure providers.alsc.operatorID")
 	}
@@ -113,6 +116,42 @@ func (c *Client) base(req redeem.Request) (call, error) {
 		k.BizDate = topTime(req.ReceivedAt)
 	}
 	return k, nil
+}
+
+// operatorID names Keruyun's operator to the CRM: as the brand maps him, else as he is,
+// else the brand's default.
+func (c *Client) operatorID(kry string) string {
+	if id := c.cfg.Operators[kry]; id != "" {
+		return id
+	}
+	if kry == "" {
+		return c.cfg.OperatorID
+	}
+	return kry
+}
+
+// chipCard says whether the request's token names the card. One token is one card, so it
+// serves one stored-value line: which of two it is for cannot be told.
+func (c *Client) chipCard(req redeem.Request, lines []redeem.Line) (bool, error) {
+	values := 0
+	for _, l := range lines {
+		if l.Asset == redeem.StoredValue {
+			values++
+		}
+	}
+	if !c.cfg.ChipCardIsCardID || values == 0 {
+		return false, nil
+	}
+	if err := answer.KnownToken(req); err != nil || !answer.IsChipCard(req) {
+		return false, err
+	}
+	if values > 1 {
+		return false, &redeem.Rejection{
+			SubCode: redeem.SubUnplannable, Field: "memberAssetsVerificationList", Cashier: "一次只能核销一张实体卡，请分次核销",
+			Detail: fmt.Sprintf("alsc: the chip card in paymentToken names one card, and %d lines spend stored value", values),
+		}
+	}
+	return true, nil
 }
 
 func missing(field, cashier, detail string) error {
@@ -153,7 +192,7 @@ func (c *Client) planValue(req redeem.Request, k call, l redeem.Line) (redeem.Le
 			return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试", "the CRM needs customer_id: send thirdMemberId")
 		}
 	}
-	if c.cfg.Account != ByCustomer {
+	if c.cfg.Account != ByCustomer && !k.ChipCard {
 		if k.CardID = l.AssetID; k.CardID == "" {
 			return redeem.LegPlan{}, missing(fmt.Sprintf("memberAssetsVerificationList[%d].assetId", l.No), "缺少卡号，请重新选择储值卡", "the CRM needs card_id: send assetId")
 		}
@@ -171,6 +210,7 @@ func (c *Client) planOthers(req redeem.Request, k call, lines []redeem.Line) (re
 			"points and coupons need the CRM's own brand and shop ids: configure providers.alsc.brandID and the shop's alsc.shopID")
 	}
 	k.BizChannel, k.BizDate, k.ExtInfo, k.Remark = "", "", "", "" // not fields of this call
+	k.ChipCard = false
 	k.Lines = answer.Keep(lines)
 	return leg(Verify, k)
 }

@@ -58,6 +58,8 @@ func TestTheFormOfACall(t *testing.T) {
 		"every-field":        {cfg: full, line: value(0, 1000)},
 		"card":               {cfg: Config{Account: ByCard, SignMethod: HMAC}, request: func(r *redeem.Request) { r.MemberID = "" }, line: value(0, 1)},
 		"other-outer-ids":    {cfg: Config{OutBrandID: "B1", Shops: map[string]Shop{"8066287": {OutID: "S1"}}}, line: value(0, 1)},
+		"mapped-operator":    {cfg: Config{OperatorID: "88", Operators: map[string]string{"1543": "65673527"}}, line: value(0, 1)},
+		"chip-card":          {cfg: Config{Account: ByBoth, ChipCardIsCardID: true}, request: func(r *redeem.Request) { r.PaymentTokenType = "PHYSICAL_CHIP_CARD_NO" }, line: value(0, 1)},
 		"default-operator":   {cfg: Config{OperatorID: "88"}, request: func(r *redeem.Request) { r.OperatorID = "" }, line: value(0, 1)},
 		"points-and-coupons": {cfg: own(), line: points(0, 50), more: []redeem.Line{coupon(1, "490962138708451328"), coupon(2, "490962138708451329")}},
 	}

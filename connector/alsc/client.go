@@ -106,6 +106,13 @@ func (c *Client) once(ctx context.Context, s redeem.Sending) redeem.Outcome {
 	if err := json.Unmarshal(s.Leg.Call, &k); err != nil || s.Leg.Key == "" {
 		return unsent(errors.New("the leg holds no call"))
 	}
+	if k.ChipCard {
+		// Without its card this would be another call, on another account.
+		if !answer.IsChipCard(s.Request) {
+			return unsent(errors.New("the number of the chip card is not kept"))
+		}
+		k.CardID = s.Request.PaymentToken
+	}
 	field, object := params(s.Leg.Operation, s.Leg.Key, k)
 	if object == nil {
 		return unsent(errors.New("the leg's operation is not one of this vendor"))

@@ -287,3 +287,32 @@ func TestNothingSecretOrPersonalIsToldElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// Without the chip's number the call would be one on another account: it is not made.
+func TestACallWithAChipCardIsNotRepeatedWithoutItsNumber(t *testing.T) {
+	g := serve(t, says(`{}`))
+	c := client(t, g.url, Config{Account: ByCard, ChipCardIsCardID: true}, Deps{})
+	req := request()
+	req.PaymentToken, req.PaymentTokenType = "990011223344", "PHYSICAL_CHIP_CARD_NO"
+	s := sending(t, c, req, value(0, 1000))
+	if strings.Contains(string(s.Leg.Call), req.PaymentToken) || s.Leg.MemberRef != "" {
+		t.Fatalf("the ledger is given the number: %s, %q", s.Leg.Call, s.Leg.MemberRef)
+	}
+	for name, without := range map[string]redeem.Request{
+		"from the ledger": {}, "with a payment code": {PaymentToken: "11100001", PaymentTokenType: "PAYMENT_TOKEN"},
+	} {
+		s.Request = without
+		for _, o := range []redeem.Outcome{c.Send(t.Context(), s), c.Repeat(t.Context(), s)} {
+			if o.Kind != redeem.NotSent {
+				t.Errorf("%s: got %+v", name, o)
+			}
+		}
+	}
+	if n := len(g.got()); n != 0 {
+		t.Errorf("%d calls were made", n)
+	}
+	s.Request = req
+	if c.Repeat(t.Context(), s); len(g.got()) != 1 || !strings.Contains(g.got()[0].Get("param_dedut_open_req"), `"card_id":"990011223344"`) {
+		t.Errorf("with the number: %v", g.got())
+	}
+}

@@ -71,8 +71,16 @@ type Config struct {
 	BizChannel string
 	// OperatorID is used when the request has no operatorId; the CRM requires one.
 	OperatorID string
+	// Operators maps Keruyun's operatorId to the CRM's, for those that differ.
+	Operators map[string]string
 	// Account, default Customer.
 	Account Account
+	// ChipCardIsCardID sends the paymentToken of a request as card_id of its
+	// stored-value line, in place of assetId, when it is the number of a card's chip
+	// (PHYSICAL_CHIP_CARD_NO). Off by default: the CRM tells a card's id and its physical
+	// number apart. Needs an Account that names a card. The number is never kept: a call
+	// repeated from the ledger cannot be made.
+	ChipCardIsCardID bool
 	// Remark is the remark of each spend, ExtInfo its ext_info: a JSON object as
 	// text.
 	Remark, ExtInfo string
@@ -119,6 +127,8 @@ func (c Config) filled() (Config, error) {
 		return c, fmt.Errorf("alsc.signMethod: %q is none of md5, hmac, hmac-sha256", c.SignMethod)
 	case c.Account != ByCustomer && c.Account != ByCard && c.Account != ByBoth:
 		return c, fmt.Errorf("alsc.account: %q is none of Customer, Card, CustomerAndCard", c.Account)
+	case c.ChipCardIsCardID && c.Account == ByCustomer:
+		return c, errors.New("alsc.chipCard: needs account Card or CustomerAndCard")
 	case c.ExtInfo != "" && json.Unmarshal([]byte(c.ExtInfo), &map[string]any{}) != nil:
 		return c, errors.New("alsc.extInfo: not a JSON object")
 	}

@@ -23,8 +23,10 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 	did := k.Lines
 	k.Reverses, k.BizDate, k.ExtInfo = original.Key, "", ""
 	if req.OperatorID != "" {
-		k.OperatorID = req.OperatorID
+		k.OperatorID = c.operatorID(req.OperatorID)
 	}
+	// A chip's number was not kept; the order is found by its number.
+	k.ChipCard = false
 	k.Lines = answer.Keep(lines)
 	switch original.Operation {
 	case Dedut:

@@ -69,6 +69,12 @@ func zhimaiConfig(b *brand.Brand) zhimai.Config {
 			shops[id] = shop.Zhimai.MultiMark
 		}
 	}
+	operators := map[string]zhimai.Operator{}
+	for _, o := range b.Object.Spec.Operators {
+		if o.Zhimai != nil {
+			operators[o.KryOperatorID] = zhimai.Operator{ID: *o.Zhimai.OperatorID, Name: o.Zhimai.OperatorName}
+		}
+	}
 	cfg := zhimai.Config{
 		Endpoint: z.Endpoint,
 		Credentials: zhimai.Credentials{
@@ -76,6 +82,7 @@ func zhimaiConfig(b *brand.Brand) zhimai.Config {
 		},
 		TokenKeys:           zhimai.LowerCamel,
 		Shops:               shops,
+		Operators:           operators,
 		ReversalAction:      z.ReversalAction,
 		RateLimitCodes:      z.RateLimitCodes,
 		NotExecutedCodes:    z.RefusedCodes,
@@ -108,6 +115,12 @@ func alscConfig(b *brand.Brand) (alsc.Config, error) {
 			shops[id] = alsc.Shop{ID: shop.Alsc.ShopID}
 		}
 	}
+	operators := map[string]string{}
+	for _, o := range b.Object.Spec.Operators {
+		if o.Alsc != nil {
+			operators[o.KryOperatorID] = o.Alsc.OperatorID
+		}
+	}
 	cfg := alsc.Config{
 		Endpoint: a.Endpoint,
 		Credentials: alsc.Credentials{
@@ -119,7 +132,9 @@ func alscConfig(b *brand.Brand) (alsc.Config, error) {
 		Shops:               shops,
 		BizChannel:          a.BizChannel,
 		OperatorID:          a.OperatorID,
+		Operators:           operators,
 		Account:             alsc.Account(a.Account),
+		ChipCardIsCardID:    a.ChipCard == v1alpha1.AlscChipCardCardID,
 		Remark:              a.Remark,
 		TrustRepeatRefusals: a.RepeatRefusals == v1alpha1.RepeatRefusalsFinal,
 		NotFoundCodes:       a.NotFoundCodes,

@@ -65,19 +65,21 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 	if err := checkLines(lines, c.cfg.Options.CouponsAsNumbers); err != nil {
 		return nil, err
 	}
+	if c.cfg.Options.ForwardPaymentToken {
+		if err := answer.KnownToken(req); err != nil {
+			return nil, err
+		}
+	}
 	o := c.cfg.Options
 	k := call{
 		Channel: o.Channel, CustomerID: req.MemberID, GroupID: o.GroupID,
 		ScanCodes: o.CouponsAreScanCodes, AsNumbers: o.CouponsAsNumbers, SendEmpty: o.SendEmpty,
 		AppType: o.AppType, DeviceSN: o.DeviceSN, IP: o.IP, OpType: o.OpType,
-		OperatorID: o.OperatorID, ProductName: o.ProductName, Reason: o.Reason, Remark: o.Remark,
+		OperatorID: c.operatorID(req.OperatorID), ProductName: o.ProductName, Reason: o.Reason, Remark: o.Remark,
 		UsePassword: o.UsePassword, MultiMark: c.multiMark(req.ShopID), Lines: answer.Keep(lines),
 	}
 	if k.DeviceSN == "" {
 		k.DeviceSN = req.DeviceID
-	}
-	if k.OperatorID == nil {
-		k.OperatorID = number(req.OperatorID)
 	}
 	if k.Remark == "" {
 		k.Remark = strings.TrimSpace(req.TransOrderNo + " " + req.PaymentNo)

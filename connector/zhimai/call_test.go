@@ -44,6 +44,7 @@ func TestTheBodyOfACall(t *testing.T) {
 		"scan-codes":         {cfg: Config{Options: Options{CouponsAreScanCodes: true}}, request: func(r *redeem.Request) { r.MemberID = "" }, lines: []redeem.Line{coupon(0, "ZM100000000001")}},
 		"mapped-shop":        {cfg: Config{Shops: map[string]string{"8066287": "S001"}}, lines: lines[:1]},
 		"capitalized-keys":   {cfg: Config{TokenKeys: Capitalized}, lines: lines[:1]},
+		"mapped-operator":    {cfg: Config{Operators: map[string]Operator{"1543": {ID: 7, Name: "李四"}}, Options: Options{OperatorID: ptr(9), OperatorName: "收银台"}}, lines: lines[:1]},
 		"operator-no-number": {request: func(r *redeem.Request) { r.OperatorID = "op-1" }, lines: lines[:1]},
 	}
 	for name, tc := range tests {

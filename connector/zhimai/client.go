@@ -122,7 +122,7 @@ func (c *Client) once(ctx context.Context, s redeem.Sending) redeem.Outcome {
 	if k.Reverses != "" {
 		bizID = k.Reverses
 	}
-	return c.cfg.classify(bizID, k, decode(resp.Status, resp.Body), answer.Hidden(s.Request)...)
+	return c.cfg.classify(bizID, k, decode(resp.Status, resp.Body), append(answer.Hidden(s.Request), c.operatorName(k.OperatorID, s.Request))...)
 }
 
 func (c *Client) post(ctx context.Context, body []byte, guard func() error) (*oneshot.Response, error) {

@@ -235,17 +235,19 @@ func TestAReversal(t *testing.T) {
 
 // What is secret or personal goes to the vendor and nowhere else.
 func TestNothingSecretOrPersonalIsToldElsewhere(t *testing.T) {
-	canaries := []string{credentials.OpenKey, "11100001", "15012341111", "张三丰"}
+	canaries := []string{credentials.OpenKey, "11100001", "15012341111", "张三丰", "金丝雀李"}
 	bodies := []string{
 		done10, `{"status":true,"code":"11100001 15012341111","message":"11100001 15012341111 张三丰"}`,
-		`{"status":false,"message":"15012341111 张三丰"}`, "15012341111 张三丰 11100001",
+		`{"status":false,"message":"15012341111 张三丰"}`, `{"status":true,"code":"40012","message":"操作员金丝雀李无权限"}`, "15012341111 张三丰 11100001",
 		strings.Replace(done10, "8.00", "9.00", 1),
 	}
 	for i, body := range bodies {
 		var logs bytes.Buffer
 		spans := tracetest.NewSpanRecorder()
 		v := serve(t, says(body))
-		c := client(t, v.url, Config{Options: Options{ForwardPaymentToken: true}}, Deps{
+		c := client(t, v.url, Config{
+			Options: Options{ForwardPaymentToken: true}, Operators: map[string]Operator{"1543": {ID: 7, Name: "金丝雀李"}},
+		}, Deps{
 			Logger:         slog.New(slog.NewJSONHandler(&logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
 		})

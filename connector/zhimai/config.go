@@ -37,6 +37,9 @@ type Config struct {
 	// Shops maps kryShopId to multiMark, for shops whose codes differ; a shop that
 	// is not in it has its kryShopId as multiMark.
 	Shops map[string]string
+	// Operators maps Keruyun's operatorId to the operator, for those who are named
+	// otherwise; they come before Options.OperatorID and Options.OperatorName.
+	Operators map[string]Operator
 	// Options are the fields of the call that a request does not decide.
 	Options Options
 	// ReversalAction is the V2 action that reverses a consume. It is not published;
@@ -56,6 +59,12 @@ type Config struct {
 	// ChangeAmountsInFen reads change_recharge_amount and change_gift_amount as fen.
 	// Their unit is not documented; the amounts beside them are yuan, the default.
 	ChangeAmountsInFen bool
+}
+
+// Operator is an operator as the vendor knows him.
+type Operator struct {
+	ID   int64  // operatorId
+	Name string // operatorName, personal; empty: the request's
 }
 
 // Options are constants of a brand for fields of communal.user.consume. An empty
@@ -87,9 +96,11 @@ type Options struct {
 	// stored value or no coupon, in place of leaving the field out. The document
 	// calls both required and asks for at least one of them.
 	SendEmpty bool
-	// ForwardPaymentToken sends the request's paymentToken as payPassword. Off by
-	// default. The token is never kept: a call repeated from the ledger goes
-	// without it.
+	// ForwardPaymentToken sends the request's paymentToken as payPassword when it is a
+	// payment code (PAYMENT_TOKEN, or no type). The number of a chip card is no
+	// password and is left out; a token of any other type is rejected. Off by
+	// default: then no token is looked at. The token is never kept: a call repeated
+	// from the ledger goes without it.
 	ForwardPaymentToken bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/hexiao-dev/hexiao/connector/answer"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -64,10 +65,7 @@ type reversalParams struct {
 
 // params renders the business parameters of a leg. req adds what is not kept.
 func (c *Client) params(key string, k call, req redeem.Request) any {
-	operatorName := c.cfg.Options.OperatorName
-	if operatorName == "" {
-		operatorName = req.OperatorName
-	}
+	operatorName := c.operatorName(k.OperatorID, req)
 	if k.Reverses != "" {
 		return reversalParams{
 			BizID: k.Reverses, Channel: k.Channel, CustomerID: k.CustomerID, GroupID: k.GroupID, OperatorID: k.OperatorID,
@@ -92,7 +90,7 @@ func (c *Client) params(key string, k call, req redeem.Request) any {
 	if len(coupons) > 0 && k.ScanCodes {
 		p.Type = 1
 	}
-	if c.cfg.Options.ForwardPaymentToken {
+	if c.cfg.Options.ForwardPaymentToken && answer.IsPaymentCode(req) {
 		p.PayPassword = req.PaymentToken
 	}
 	return p

@@ -29,10 +29,7 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 	if k.Reverses == "" {
 		k.Reverses = original.Key
 	}
-	k.OperatorID = c.cfg.Options.OperatorID
-	if k.OperatorID == nil {
-		k.OperatorID = number(req.OperatorID)
-	}
+	k.OperatorID = c.operatorID(req.OperatorID)
 	k.Lines = answer.Keep(lines)
 	plans, err := c.leg(c.cfg.ReversalAction, k, false)
 	if err != nil {
