@@ -40,6 +40,7 @@ type fixture struct {
 	service *service.Service
 	till    sandbox.Keruyun
 	logs    *lockedBuffer
+	dir     string
 	stop    func() error
 }
 
@@ -66,6 +67,7 @@ func start(t *testing.T, cfg sandbox.Config, change func(object string) string, 
 	t.Helper()
 	f := &fixture{t: t, sandbox: sandboxtest.Start(t, cfg), logs: &lockedBuffer{}}
 	dir := t.TempDir()
+	f.dir = dir
 	object := readSample(t, "xiaowang.yaml")
 	object = strings.NewReplacer("http://hexiao-sandbox/zhimai/api/v2", f.sandbox.ZhimaiURL,
 		"http://hexiao-sandbox/top/router/rest", f.sandbox.ALSCURL, "http://hexiao-sandbox", f.sandbox.AdminURL).Replace(object)
