@@ -252,7 +252,7 @@ func (s *stage) start(ctx context.Context, name, probe string, args ...string) e
 	for !answers(ctx, probe) {
 		select {
 		case <-p.gone:
-			return fmt.Errorf("the %s ended while starting: %v\n%s", name, p.state, p.tail())
+			return fmt.Errorf("the %s ended while starting: %s\n%s", name, p.cmd.ProcessState, p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("the %s does not answer %s\n%s", name, probe, p.tail())
 		case <-time.After(20 * time.Millisecond):

@@ -183,7 +183,7 @@ func writeReplies(t *testing.T, spi string, names []string, replies map[string]j
 		}
 		fmt.Fprintf(&b, "%s  %s:\n%s    value: %s\n", indent, name, indent, pretty.String())
 	}
-	if err := os.WriteFile(path, []byte(b.String()+indent+"# end\n"+tail), 0o644); err != nil { //nolint:gosec // a page of the repository
+	if err := os.WriteFile(path, []byte(b.String()+indent+"# end\n"+tail), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
