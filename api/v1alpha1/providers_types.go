@@ -260,6 +260,7 @@ type ZhimaiConsume struct {
 
 // AlscSpec configures Alibaba's ALSC CRM.
 // +kubebuilder:validation:XValidation:rule="!has(self.chipCard) || self.chipCard != 'CardID' || (has(self.account) && self.account != 'Customer')",message="chipCard CardID needs account Card or CustomerAndCard: with Customer no card is named"
+// +kubebuilder:validation:XValidation:rule="!has(self.chipCard) || self.chipCard != 'CardID' || !has(self.inDoubt) || self.inDoubt != 'ReplaySameRequestID'",message="chipCard CardID cannot go with inDoubt ReplaySameRequestID: the number is not kept, so the call cannot be repeated; use Query"
 type AlscSpec struct {
 	// endpoint is the URL of the Taobao Open Platform.
 	// +optional
@@ -332,8 +333,8 @@ type AlscSpec struct {
 	// chipCard says what a paymentToken of the type PHYSICAL_CHIP_CARD_NO does.
 	// Ignore: nothing. CardID: it is sent as card_id of the stored-value line in place
 	// of assetId, for brands whose card_id is the number on the chip. The number is not
-	// kept, so a call whose answer was lost is not repeated by ReplaySameRequestID: use
-	// inDoubt Query. A payment code (PAYMENT_TOKEN) has no place at ALSC.
+	// kept, so a call whose answer was lost cannot be repeated: CardID does not go with
+	// inDoubt ReplaySameRequestID. A payment code (PAYMENT_TOKEN) has no place at ALSC.
 	// +optional
 	// +kubebuilder:default=Ignore
 	ChipCard AlscChipCard `json:"chipCard,omitempty"`

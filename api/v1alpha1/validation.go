@@ -218,6 +218,9 @@ func (v *validator) alsc(p *field.Path, a *AlscSpec) {
 	if a.ChipCard == AlscChipCardCardID && a.Account == AlscAccountCustomer {
 		v.invalid(p, a.ChipCard, "chipCard CardID needs account Card or CustomerAndCard: with Customer no card is named")
 	}
+	if a.ChipCard == AlscChipCardCardID && a.InDoubt == AlscInDoubtReplaySameRequestID {
+		v.invalid(p, a.ChipCard, "chipCard CardID cannot go with inDoubt ReplaySameRequestID: the number is not kept, so the call cannot be repeated; use Query")
+	}
 	v.enum(p.Child("repeatRefusals"), string(a.RepeatRefusals), "Nothing", "Final")
 	v.set(p.Child("notFoundCodes"), a.NotFoundCodes, 64)
 	v.optional(p.Child("remark"), a.Remark, 256, anyText)
