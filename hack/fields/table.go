@@ -75,7 +75,7 @@ kryMemberId | ledger, fingerprint | text
 thirdMemberId | ledger, fingerprint; Zhimai customerId, ALSC customer_id | text
 mobile | ledger, as a keyed hash | text
 requestId | ledger | text
-operatorId | ledger; Zhimai operatorId where it is a number, ALSC operator_id | text
+operatorId | ledger; Zhimai operatorId, ALSC operator_id, both by spec.operators | text
 operatorName | Zhimai operatorName; not kept | text
 kryDeviceId | Zhimai deviceSn | text
 callInterface | nowhere | text
@@ -85,8 +85,8 @@ assetMappingId | chooses the route: kind of asset, vendor | text
 assetId | ledger; ALSC card_id by spec.providers.alsc.account; of coupons Zhimai couponsCardList, ALSC voucher_id_list | text
 verifyAmount | of stored value: ledger; Zhimai amount, ALSC value | fen
 verifyCnt | of points: Zhimai points, ALSC point; of coupons 1 | points or pieces
-paymentToken | the vendor's field for it, where a brand configures one; not kept | text
-paymentTokenType | says what paymentToken is | word
+paymentToken | a payment code: Zhimai payPassword by paymentToken; a chip card: ALSC card_id by chipCard; not kept | text
+paymentTokenType | PAYMENT_TOKEN (as when empty) or PHYSICAL_CHIP_CARD_NO: what paymentToken is | word
 `},
 	{"Keruyun: 会员资产反核销 (reverse), request", wires("keruyun", "DecodeReverse"), `
 kryRefundPaymentNo | ledger | text
@@ -190,9 +190,9 @@ appType | spec.providers.zhimai.consume.appType | text
 deviceSn | spec.providers.zhimai.consume.deviceSN, else kryDeviceId | text
 ip | spec.providers.zhimai.consume.ip | text
 opType | spec.providers.zhimai.consume.opType | number
-operatorId | spec.providers.zhimai.consume.operatorID, else operatorId where it is a number | number
-operatorName | spec.providers.zhimai.consume.operatorName, else operatorName | text
-payPassword | paymentToken, where spec.providers.zhimai.paymentToken says so; never kept | text
+operatorId | spec.operators, else spec.providers.zhimai.consume.operatorID, else operatorId where it is a number | number
+operatorName | spec.operators, else spec.providers.zhimai.consume.operatorName, else operatorName; never kept | text
+payPassword | paymentToken that is a payment code, where spec.providers.zhimai.paymentToken says so; never kept | text
 productName | spec.providers.zhimai.consume.productName | text
 reason | spec.providers.zhimai.consume.reason | text
 remark | spec.providers.zhimai.consume.remark, else order and payment number | text
@@ -285,9 +285,9 @@ result_desc | answer, when there is no result_view | text
 biz_date | when the request arrived | GMT+8
 brand_id | spec.providers.alsc.brandID | text
 out_brand_id | kryBrandId, where brand_id is not configured | text
-card_id | assetId, by spec.providers.alsc.account | text
+card_id | assetId, by spec.providers.alsc.account; with chipCard CardID paymentToken that is a chip card, never kept | text
 customer_id | thirdMemberId, by spec.providers.alsc.account | text
-operator_id | operatorId, else spec.providers.alsc.operatorID | text
+operator_id | operatorId by spec.operators, else spec.providers.alsc.operatorID | text
 outer_order_id | the leg's upstream key | HX and 26 characters
 request_id | the leg's upstream key | HX and 26 characters
 remark | spec.providers.alsc.remark | text
@@ -308,12 +308,12 @@ value | of each type | fen
 	{"ALSC: alibaba.alsc.crm.recharge.undedut.update, sent", wires("alsc", "undedutReq"), `
 brand_id | as in the deduction | text
 out_brand_id | as in the deduction | text
-card_id | as in the deduction | text
+card_id | as in the deduction; of a chip card not sent | text
 customer_id | as in the deduction | text
 new_outer_order_id | the reversal leg's upstream key | HX and 26 characters
 request_id | the reversal leg's upstream key | HX and 26 characters
 outer_order_id | the deduction's upstream key | HX and 26 characters
-operator_id | operatorId of the reversal, else as in the deduction | text
+operator_id | operatorId of the reversal by spec.operators, else as in the deduction | text
 remark | as in the deduction | text
 shop_id | as in the deduction | text
 out_shop_id | as in the deduction | text
@@ -402,7 +402,7 @@ end_time | validUntil | text
 brand_id | spec.providers.alsc.brandID | text
 shop_id | spec.shops of kryShopId | text
 customer_id | thirdMemberId | text
-operator_id | operatorId, else spec.providers.alsc.operatorID | text
+operator_id | operatorId by spec.operators, else spec.providers.alsc.operatorID | text
 outer_order_id | the leg's upstream key | HX and 26 characters
 request_id | the leg's upstream key | HX and 26 characters
 point | verifyCnt of the points lines, summed | points
@@ -419,7 +419,7 @@ result_code | errCode of the lines that were refused | text
 brand_id | as in the verification | text
 shop_id | as in the verification | text
 customer_id | as in the verification | text
-operator_id | operatorId of the reversal, else as in the verification | text
+operator_id | operatorId of the reversal by spec.operators, else as in the verification | text
 new_outer_order_id | the reversal leg's upstream key | HX and 26 characters
 request_id | the reversal leg's upstream key | HX and 26 characters
 outer_order_id | the verification's upstream key | HX and 26 characters
