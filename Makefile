@@ -69,6 +69,7 @@ generate: $(CONTROLLER_GEN) ## Make everything that is generated anew
 	$(CONTROLLER_GEN) rbac:roleName=hexiao-manager paths=./controllers/... output:rbac:dir=config/rbac
 	go run ./hack/chart
 	go run ./hack/docs
+	go test ./hack/fields -run TestThePage -update >/dev/null
 
 .PHONY: check-generated
 check-generated: generate ## Fail when a generated file is not current
@@ -97,6 +98,10 @@ faults: prerequisites ## Kill, hang, cut and repeat: real processes against the 
 .PHONY: faults-mutants
 faults-mutants: prerequisites ## Break the engine on purpose: every break must be noticed (about 7 minutes)
 	go run ./hack/faults/mutants $(MUTANTS)
+
+.PHONY: day
+day: ## 500 members over two vendors: ledger, vendors' books, tills and reconciliation must agree (about a minute)
+	go run ./hack/day $(DAY)
 
 .PHONY: bench-ledger
 bench-ledger: prerequisites ## Record and settle on SQLite, PostgreSQL and a naive SQLite, in one run
