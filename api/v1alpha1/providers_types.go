@@ -18,6 +18,7 @@ type ProvidersSpec struct {
 }
 
 // ZhimaiSpec configures Zhimai's V2 API.
+// +kubebuilder:validation:XValidation:rule="self.paymentToken != 'PayPassword' || self.inDoubt != 'ReplaySameBizID' || self.repeatRefusals != 'Final'",message="a call that is repeated carries no password, so its refusal says nothing of the first: paymentToken PayPassword with inDoubt ReplaySameBizID needs repeatRefusals Nothing"
 type ZhimaiSpec struct {
 	// endpoint is the URL of the API.
 	// +optional

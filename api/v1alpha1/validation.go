@@ -181,6 +181,9 @@ func (v *validator) zhimai(p *field.Path, z *ZhimaiSpec) {
 	v.enum(p.Child("changeAmountUnit"), string(z.ChangeAmountUnit), "Yuan", "Fen")
 	v.enum(p.Child("couponIDs"), string(z.CouponIDs), "Text", "Number")
 	v.enum(p.Child("emptyFields"), string(z.EmptyFields), "Omit", "Send")
+	if z.PaymentToken == ZhimaiPaymentTokenPayPassword && z.InDoubt == ZhimaiInDoubtReplaySameBizID && z.RepeatRefusals == RepeatRefusalsFinal {
+		v.invalid(p.Child("repeatRefusals"), z.RepeatRefusals, "a call that is repeated carries no password, so its refusal says nothing of the first: paymentToken PayPassword with inDoubt ReplaySameBizID needs repeatRefusals Nothing")
+	}
 	v.limits(p.Child("limits"), &z.Limits)
 	if z.Consume != nil {
 		v.consume(p.Child("consume"), z.Consume)

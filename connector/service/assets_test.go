@@ -368,9 +368,7 @@ func TestScanCodesNeedNoMember(t *testing.T) {
 }
 
 func TestAShopIsNamedAsMappedAndElseByItsKryShopId(t *testing.T) {
-	f := start(t, sandbox.DemoConfig(), func(object string) string {
-		return strings.Replace(bothAtALSC(object), `alsc: {shopID: "73527452"}`, "alsc: {shopID: \"73527452\"}\n    zhimai: {multiMark: S001}", 1)
-	}, nil)
+	f := start(t, sandbox.DemoConfig(), bothAtALSC, nil)
 	for shop, want := range map[string][3]any{"8066287": {"S001", "73527452", nil}, "8066288": {"8066288", nil, "8066288"}} {
 		before := len(f.sent(consume))
 		if e, reply := f.sell("b-"+shop, sale{"kryShopId": shop}, line("400001", "", 100, 0), line("100001", "", 100, 0)); *e.Code != 0 || !e.Result.Success {

@@ -16,12 +16,11 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
 )
 
-// bothAtALSC routes every kind of asset of both vendors, and names the brand and the shop as the CRM
-// does, which its member query needs.
+// bothAtALSC routes every kind of asset of both vendors.
 func bothAtALSC(object string) string {
 	object = strings.Replace(object, "    zhimai:\n", "    zhimai:\n      limits: {requestsPerSecond: 1000}\n", 1)
-	object = strings.Replace(object, "    alsc:\n", "    alsc:\n      limits: {requestsPerSecond: 1000}\n      brandID: \"3742863742\"\n", 1)
-	return strings.Replace(object, "  ledger:\n", `  - name: alsc-coupons
+	object = strings.Replace(object, "    alsc:\n", "    alsc:\n      limits: {requestsPerSecond: 1000}\n", 1)
+	return strings.Replace(object, "  shops:\n", `  - name: alsc-coupons
     match: {assetMappingIDs: ["200002"]}
     asset: Coupon
     provider: alsc
@@ -30,9 +29,6 @@ func bothAtALSC(object string) string {
     asset: Points
     provider: alsc
   shops:
-  - kryShopID: "8066287"
-    alsc: {shopID: "73527452"}
-  ledger:
 `, 1)
 }
 
