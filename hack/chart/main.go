@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command chart writes what the Helm chart has in common with config/: the CRD as a
-// template, the operator's rules, and the table of values in the chart's README. Run
-// it at the root of the repository, after controller-gen.
+// template, the operator's rules, the alerts and the dashboard, and the table of values
+// in the chart's README. Run it at the root of the repository, after controller-gen.
 package main
 
 import (
@@ -26,7 +26,7 @@ const (
 )
 
 func main() {
-	if err := errors.Join(writeCRD(), writeRules(), writeTable()); err != nil {
+	if err := errors.Join(writeCRD(), writeRules(), writeMonitoring(), writeTable()); err != nil {
 		fmt.Fprintln(os.Stderr, "chart:", err)
 		os.Exit(1)
 	}
@@ -76,6 +76,24 @@ func writeRules() error {
 	}
 	if len(files) > 0 {
 		return fmt.Errorf("%s lacks a ClusterRole or a Role", rules)
+	}
+	return nil
+}
+
+// writeMonitoring puts the alerts and the dashboard where the chart can include them. They
+// are included as they are: what looks like a template in them is for Prometheus and Grafana.
+func writeMonitoring() error {
+	for from, to := range map[string]string{
+		"config/prometheus/rules.yaml": "files/alerts.yaml",
+		"config/grafana/hexiao.json":   "files/dashboard.json",
+	} {
+		raw, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		if err := write(to, string(raw)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
