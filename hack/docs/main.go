@@ -5,7 +5,8 @@
 // controller-gen. With --check it writes nothing and fails when the page is not current.
 //
 // The package's tests check all pages of the repository: that links lead somewhere, and
-// that the commands and metrics that are named exist.
+// that the commands and metrics that are named exist. They look at the alerts and the
+// dashboard likewise.
 package main
 
 import (
