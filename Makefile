@@ -33,7 +33,7 @@ demo: build-connector build-sandbox ## One brand on this machine: redeem, repeat
 
 .PHONY: test
 test: prerequisites ## All tests, against a real API server and a real PostgreSQL
-	export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; \
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; \
 	hack/postgres/postgres run -- go test -race -timeout 20m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: prerequisites

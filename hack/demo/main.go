@@ -229,7 +229,10 @@ func ok(ctx context.Context, url string) bool {
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-p.exited: // how it ended was said by what it was asked
+	case err := <-p.exited:
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "the %s ended: %v; its log: %s\n", p.name, err, p.log)
+		}
 	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
 	}
