@@ -219,6 +219,14 @@ type KeruyunSpec struct {
 	// +optional
 	// +kubebuilder:default=SubCode
 	RefusalReply RefusalReply `json:"refusalReply,omitempty"`
+
+	// noRecordReply says how a result query is answered of whose payment nothing is
+	// known; Keruyun documents no answer. SubCode: code 0 with success false and a
+	// sub code. SystemError: code 3000. InDoubt: code 3001, for tills that may ask
+	// before their request arrived.
+	// +optional
+	// +kubebuilder:default=SubCode
+	NoRecordReply NoRecordReply `json:"noRecordReply,omitempty"`
 }
 
 // SignatureVersion is a version of Keruyun's signature.
@@ -239,6 +247,17 @@ type RefusalReply string
 const (
 	RefusalReplySubCode     RefusalReply = "SubCode"
 	RefusalReplySystemError RefusalReply = "SystemError"
+)
+
+// NoRecordReply is the form of an answer about a payment that is not known.
+// +kubebuilder:validation:Enum=SubCode;SystemError;InDoubt
+type NoRecordReply string
+
+// Values of NoRecordReply.
+const (
+	NoRecordReplySubCode     NoRecordReply = "SubCode"
+	NoRecordReplySystemError NoRecordReply = "SystemError"
+	NoRecordReplyInDoubt     NoRecordReply = "InDoubt"
 )
 
 // Route sends assets to a provider.

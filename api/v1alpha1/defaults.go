@@ -39,6 +39,7 @@ func (s *BrandConnectorSpec) defaulted() []defaulted {
 		seconds(&s.Keruyun.ReplyDeadline, 4),
 		versions{&s.Keruyun.SignatureVersions},
 		value(&s.Keruyun.RefusalReply, RefusalReplySubCode),
+		value(&s.Keruyun.NoRecordReply, NoRecordReplySubCode),
 		value(&s.PartialFailure, PartialFailureReport),
 		number{&s.Telemetry.SamplingPercent, 100},
 		value(&s.Telemetry.Propagation, PropagationNone),

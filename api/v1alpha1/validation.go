@@ -153,6 +153,7 @@ func (v *validator) keruyun(p *field.Path, k *KeruyunSpec) {
 		seen[version] = true
 	}
 	v.enum(p.Child("refusalReply"), string(k.RefusalReply), "SubCode", "SystemError")
+	v.enum(p.Child("noRecordReply"), string(k.NoRecordReply), "SubCode", "SystemError", "InDoubt")
 }
 
 func (v *validator) providers(p *field.Path, s *ProvidersSpec) {

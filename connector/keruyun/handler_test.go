@@ -444,6 +444,18 @@ func TestResultQueryIsAnsweredFromTheLedger(t *testing.T) {
 	}
 }
 
+func TestABrandChoosesWhatIsSaidOfAPaymentThatNobodyKnows(t *testing.T) {
+	for choice, want := range map[NoRecord]int{"": CodeOK, NoRecordSubCode: CodeOK, NoRecordFault: CodeFault, NoRecordInDoubt: CodeInDoubt} {
+		t.Run(string(choice), func(t *testing.T) {
+			f := newFixture(t, func(c *Config) { c.Finder, c.Replies.NoRecord = fakeFinder{err: redeem.ErrNotFound}, choice })
+			_, got := f.call(t, signed(resultPath, V2, []byte(`{"kryPaymentNo":"p1","action":"VERIFY"}`)))
+			if got.Code != want || (got.Code == CodeOK) != (got.Result != nil) || got.Message == "" {
+				t.Errorf("answer %+v, want code %d", got, want)
+			}
+		})
+	}
+}
+
 func TestSPIsThatAreNotServedAreUnknown(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Reverser, c.Finder = nil, nil })
 	for _, path := range []string{reversePath, resultPath} {

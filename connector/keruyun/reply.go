@@ -16,7 +16,19 @@ type Options struct {
 	// RefusalAsFault answers a request of which nothing was redeemed with code 3000
 	// and the reason as message, in place of code 0 with success false.
 	RefusalAsFault bool
+	// NoRecord answers a result query about a payment that is not known; NoRecordSubCode
+	// by default.
+	NoRecord NoRecord
 }
+
+// NoRecord is a form of the answer about a payment that is not known.
+type NoRecord string
+
+const (
+	NoRecordSubCode NoRecord = "SubCode"     // code 0, success false, sub code SubNoRecord
+	NoRecordFault   NoRecord = "SystemError" // code 3000
+	NoRecordInDoubt NoRecord = "InDoubt"     // code 3001
+)
 
 // The texts that say the next step to whoever stands at the till.
 const (

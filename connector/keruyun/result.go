@@ -22,11 +22,22 @@ func (h *Handler) result(x *exchange, body []byte) call {
 		found, err := h.cfg.Finder.Find(ctx, l)
 		switch {
 		case errors.Is(err, redeem.ErrNotFound):
-			return reply{answer: NoRecordAnswer(l, traceID)}
+			return reply{answer: h.noRecord(l, traceID), subCode: SubNoRecord}
 		case err != nil:
 			// Not 3000: that could be taken for "not redeemed", which is not known.
 			return reply{answer: InDoubtAnswer(traceID), detail: err.Error()}
 		}
 		return reply{answer: ResultAnswer(found, traceID)}
 	}
+}
+
+// noRecord is the brand's choice of what to say of a payment that is not known.
+func (h *Handler) noRecord(l redeem.Lookup, traceID string) []byte {
+	switch h.cfg.Replies.NoRecord {
+	case NoRecordFault:
+		return FaultAnswer(textNotFound, traceID)
+	case NoRecordInDoubt:
+		return InDoubtAnswer(traceID)
+	}
+	return NoRecordAnswer(l, traceID)
 }

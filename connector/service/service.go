@@ -214,7 +214,8 @@ func (s *Service) assemble() (err error) {
 }
 
 func (s *Service) replies() keruyun.Options {
-	return keruyun.Options{RefusalAsFault: s.brand.Object.Spec.Keruyun.RefusalReply == v1alpha1.RefusalReplySystemError}
+	k := &s.brand.Object.Spec.Keruyun
+	return keruyun.Options{RefusalAsFault: k.RefusalReply == v1alpha1.RefusalReplySystemError, NoRecord: keruyun.NoRecord(k.NoRecordReply)}
 }
 
 func (s *Service) keruyunConfig() keruyun.Config {
