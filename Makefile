@@ -13,6 +13,8 @@ CONTROLLER_GEN_VERSION := v0.23.0
 HELM_VERSION := v3.22.0
 CONTROLLER_GEN := $(CACHE)/tools/controller-gen-$(CONTROLLER_GEN_VERSION)/controller-gen
 HELM := $(CACHE)/tools/helm-$(HELM_VERSION)/helm
+# promtool is taken out of Debian's package, which would start a server when installed.
+PROMTOOL := $(or $(shell command -v promtool),$(CACHE)/tools/prometheus/usr/bin/promtool)
 LINT := $(CACHE)/tools/lint-$(shell cat hack/lint/go.sum hack/lint/main.go | cksum | cut -d' ' -f1)/lint
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -87,6 +89,11 @@ chart: $(HELM) ## Lint and render the Helm chart
 	@for values in charts/hexiao/ci/*.yaml; do echo "render with $$values"; $(HELM) lint --strict charts/hexiao -f $$values; $(HELM) template hexiao charts/hexiao -f $$values >/dev/null; done
 	$(HELM) template hexiao charts/hexiao >/dev/null
 
+.PHONY: alerts
+alerts: $(PROMTOOL) ## Check the alerts and run their tests
+	$(PROMTOOL) check rules config/prometheus/rules.yaml
+	$(PROMTOOL) test rules config/prometheus/rules_test.yaml config/prometheus/rules_days_test.yaml
+
 .PHONY: footprint
 footprint: ## Fail when the connector links what only the operator may
 	@! go list -deps ./cmd/connector | grep -E '^(k8s.io/client-go|sigs.k8s.io/controller-runtime|k8s.io/api/)' || { echo "the connector must not link these" >&2; exit 1; }
@@ -122,6 +129,11 @@ $(CONTROLLER_GEN):
 
 $(HELM):
 	GOBIN=$(@D) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+$(CACHE)/tools/prometheus/usr/bin/promtool:
+	@command -v apt-get >/dev/null || { echo "promtool is missing: install it (Debian's package is prometheus)" >&2; exit 1; }
+	mkdir -p $(CACHE)/tools/prometheus
+	cd $(CACHE)/tools/prometheus && { apt-get download prometheus || { apt-get update -qq && apt-get download prometheus; }; } && dpkg-deb -x prometheus_*.deb .
 
 $(LINT):
 	mkdir -p $(@D) && go build -C hack/lint -o $@ .
