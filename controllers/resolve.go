@@ -10,9 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
@@ -99,31 +97,12 @@ func check(need render.Need, data map[string][]byte) ([]byte, *fault) {
 		return nil, new(unresolved(v1alpha1.ReasonSecretKeyInvalid, fmt.Sprintf(
 			"Secret %s, which %s names, has nothing in its key %s: fill it", need.Name, need.Field, need.Key)))
 	case need.Source == render.SourceConfigMap:
-		if problem := checkShops(value); problem != "" {
+		if _, err := v1alpha1.ParseShops(value); err != nil {
 			return nil, new(unresolved(v1alpha1.ReasonConfigMapInvalid, fmt.Sprintf(
-				"ConfigMap %s, key %s: %s", need.Name, need.Key, problem)))
+				"ConfigMap %s, key %s: it is no list of shops: %s", need.Name, need.Key, firstLine(err.Error()))))
 		}
 	}
 	return value, nil
-}
-
-// checkShops says what is wrong with a table of shops, or nothing.
-func checkShops(raw []byte) string {
-	var shops []v1alpha1.Shop
-	if err := yaml.UnmarshalStrict(raw, &shops); err != nil {
-		return "it is no list of shops: " + firstLine(err.Error())
-	}
-	seen := map[string]bool{}
-	for i := range shops {
-		if errs := v1alpha1.ValidateShop(field.NewPath("").Index(i), &shops[i]); len(errs) > 0 {
-			return firstLine(errs[0].Error())
-		}
-		if seen[shops[i].KryShopID] {
-			return fmt.Sprintf("kryShopID %q is there twice", shops[i].KryShopID)
-		}
-		seen[shops[i].KryShopID] = true
-	}
-	return ""
 }
 
 func firstLine(s string) string {

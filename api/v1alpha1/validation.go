@@ -51,14 +51,6 @@ func (b *BrandConnector) Validate() field.ErrorList {
 	return v.errs
 }
 
-// ValidateShop makes the schema's demands on one entry of a shop table that lives
-// in a ConfigMap, where no API server looks.
-func ValidateShop(path *field.Path, s *Shop) field.ErrorList {
-	v := &validator{}
-	v.shop(path, s)
-	return v.errs
-}
-
 var (
 	idPattern        = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
 	objectPattern    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
@@ -295,11 +287,16 @@ func (v *validator) shops(p *field.Path, s *BrandConnectorSpec) {
 	if len(s.Shops) > 2000 {
 		v.errs = append(v.errs, field.TooMany(p.Child("shops"), len(s.Shops), 2000))
 	}
+	v.shopList(p.Child("shops"), s.Shops)
+}
+
+// shopList judges the entries, wherever the list stands.
+func (v *validator) shopList(p *field.Path, shops []Shop) {
 	seen := map[string]bool{}
-	for i := range s.Shops {
-		p := p.Child("shops").Index(i)
-		v.shop(p, &s.Shops[i])
-		if id := s.Shops[i].KryShopID; seen[id] {
+	for i := range shops {
+		p := p.Index(i)
+		v.shop(p, &shops[i])
+		if id := shops[i].KryShopID; seen[id] {
 			v.errs = append(v.errs, field.Duplicate(p.Child("kryShopID"), id))
 		} else {
 			seen[id] = true

@@ -5,16 +5,12 @@ package brand
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	stdjson "encoding/json"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/connector/redact"
@@ -92,7 +88,7 @@ func (b *Brand) readObject(path string) error {
 	if err != nil {
 		return fmt.Errorf("read the BrandConnector: %w", err)
 	}
-	if err := decode(raw, &b.Object); err != nil {
+	if err := v1alpha1.Decode(raw, &b.Object); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if b.Object.Kind != v1alpha1.KindBrandConnector || b.Object.APIVersion != v1alpha1.GroupVersion.String() {
@@ -100,17 +96,6 @@ func (b *Brand) readObject(path string) error {
 			v1alpha1.KindBrandConnector, v1alpha1.GroupVersion)
 	}
 	return nil
-}
-
-// decode reads YAML as an API server does: an unknown field, one in another case
-// and one that stands there twice are errors.
-func decode(raw []byte, into any) error {
-	asJSON, err := yaml.YAMLToJSONStrict(raw)
-	if err != nil {
-		return err
-	}
-	strict, err := json.UnmarshalStrict(asJSON, into)
-	return errors.Join(append(strict, err)...)
 }
 
 func orNone(s string) string {
@@ -131,7 +116,7 @@ func (b *Brand) readShops(path string) error {
 		if err != nil {
 			return fmt.Errorf("read the shop table: %w", err)
 		}
-		if list, err = ParseShops(raw); err != nil {
+		if list, err = v1alpha1.ParseShops(raw); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -140,25 +125,6 @@ func (b *Brand) readShops(path string) error {
 		b.Shops[s.KryShopID] = s
 	}
 	return nil
-}
-
-// ParseShops reads a shop table: a YAML list of what spec.shops takes.
-func ParseShops(raw []byte) ([]v1alpha1.Shop, error) {
-	var list []v1alpha1.Shop
-	if err := decode(raw, &list); err != nil {
-		return nil, err
-	}
-	var errs field.ErrorList
-	seen := map[string]bool{}
-	for i := range list {
-		path := field.NewPath("shops").Index(i)
-		errs = append(errs, v1alpha1.ValidateShop(path, &list[i])...)
-		if seen[list[i].KryShopID] {
-			errs = append(errs, field.Duplicate(path.Child("kryShopID"), list[i].KryShopID))
-		}
-		seen[list[i].KryShopID] = true
-	}
-	return list, errs.ToAggregate()
 }
 
 func (b *Brand) readCredentials(dir string) error {
@@ -236,7 +202,7 @@ func readFile(path string) ([]byte, error) {
 
 // revise computes Revision over what shapes redemptions.
 func (b *Brand) revise() error {
-	raw, err := stdjson.Marshal(struct {
+	raw, err := json.Marshal(struct {
 		Spec  v1alpha1.BrandConnectorSpec
 		Shops map[string]v1alpha1.Shop
 	}{b.Object.Spec, b.Shops})

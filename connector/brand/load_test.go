@@ -170,19 +170,3 @@ func TestRevisionFollowsTheConfigurationAndNotTheCredentials(t *testing.T) {
 		t.Errorf("another shop left the revision at %s", first.Revision)
 	}
 }
-
-func FuzzParseShops(f *testing.F) {
-	f.Add([]byte("- {kryShopID: \"1\", zhimai: {multiMark: A}}"))
-	f.Add([]byte("- kryShopID: 1"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		shops, err := ParseShops(raw)
-		if err != nil {
-			return
-		}
-		for _, s := range shops {
-			if s.KryShopID == "" || s.Zhimai == nil && s.Alsc == nil {
-				t.Errorf("accepted %+v", s)
-			}
-		}
-	})
-}
