@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-hexiao is the kubectl plugin of Hexiao: kubectl hexiao. It decides by
-// hand what no machine can find out. See docs/guides/in-doubt.md.
+// Command kubectl-hexiao is the kubectl plugin of Hexiao: kubectl hexiao. It shows
+// what a change to a brand would do and how a brand is, and decides by hand what no
+// machine can find out. See docs/guides/plugin.md.
 package main
 
 import (
@@ -35,7 +36,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	cmd := root(in, out, errOut)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
-	if err != nil {
+	if err != nil && err.Error() != "" {
 		_, _ = fmt.Fprintln(errOut, "kubectl hexiao:", err)
 	}
 	return exitCode(err)
@@ -50,7 +51,25 @@ const (
 	exitEvidence    = 5
 	exitUnconfirmed = 6
 	exitIncomplete  = 7
+	exitNotReady    = 8
+	exitNoDiff      = 9
 )
+
+// exit is an error with an exit code of its own. Without a text it is no failure: the
+// code alone is the answer.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
 
 const exitCodes = `Exit codes:
   0  done
@@ -60,13 +79,18 @@ const exitCodes = `Exit codes:
   4  nothing was recorded: the state has changed, is final, or no machine can do it
   5  nothing was recorded: the evidence contradicts the decision (--force overrules it)
   6  nothing was recorded: it was not confirmed
-  7  the list is incomplete: some brands could not be asked`
+  7  the list is incomplete: some brands could not be asked
+  8  a brand is not ready, or was not in the time that was given
+  9  diff could not compare everything; for diff, 1 means that there are differences`
 
 func exitCode(err error) int {
 	var told *adminapi.Error
+	var own *exit
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &own):
+		return own.code
 	case errors.Is(err, desk.ErrUsage):
 		return exitUsage
 	case errors.Is(err, desk.ErrUnconfirmed):
