@@ -95,13 +95,14 @@ func New(c Config) *Reconciler {
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps;serviceaccounts;services,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses;networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;list
 
 // phase is a step of a reconcile. It returns an error for what may pass by itself;
 // what has to be mended by somebody is a fault in the scope.
@@ -172,7 +173,7 @@ func (r *Reconciler) run(ctx context.Context, s *scope) error {
 
 func (r *Reconciler) phases(suspended bool) []phase {
 	if suspended {
-		return []phase{{"observe", r.observe}}
+		return []phase{{"observe", r.observe}, {"diagnose", r.diagnose}}
 	}
 	return []phase{
 		{"resolve", r.resolve},
@@ -180,6 +181,7 @@ func (r *Reconciler) phases(suspended bool) []phase {
 		{"apply", r.apply},
 		{"prune", r.prune},
 		{"observe", r.observe},
+		{"diagnose", r.diagnose},
 	}
 }
 
@@ -215,7 +217,7 @@ func (s *scope) result() (ctrl.Result, error) {
 			return ctrl.Result{}, errors.New(f.message)
 		}
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: s.diagnosis.lookAgain}, nil
 }
 
 // patchStatus writes the status if it changed, and then says so in an event.
@@ -237,7 +239,8 @@ func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// announce tells what changed, in an event.
+// announce tells what changed, in an event. What is on its way may say something else
+// with each look; that is no event.
 func (r *Reconciler) announce(s *scope) {
 	if s.templateChanged {
 		r.Recorder.Eventf(s.brand, nil, corev1.EventTypeNormal, "RolloutStarted", "Apply",
@@ -245,7 +248,11 @@ func (r *Reconciler) announce(s *scope) {
 	}
 	was := meta.FindStatusCondition(s.before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionReady)
-	if is == nil || (was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message) {
+	if is == nil {
+		return
+	}
+	onItsWay := meta.IsStatusConditionTrue(s.brand.Status.Conditions, v1alpha1.ConditionReconciling)
+	if was != nil && was.Status == is.Status && was.Reason == is.Reason && (was.Message == is.Message || onItsWay) {
 		return
 	}
 	kind := corev1.EventTypeNormal

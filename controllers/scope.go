@@ -37,6 +37,9 @@ type scope struct {
 	// observe.
 	deployment *appsv1.Deployment
 	route      *gatewayv1.HTTPRoute
+	// diagnosis is why the Pods are not there yet, and when to look again. It is set
+	// by diagnose.
+	diagnosis diagnosis
 
 	// faults are what only a change from outside can mend. Any phase adds to them;
 	// the first that stalls is what the status speaks of.
@@ -52,6 +55,10 @@ type fault struct {
 	stalled bool
 	// condition, when set, is another condition than Ready that turns False.
 	condition string
+	// source, object and key are what is at fault when a reference is: no key when
+	// the whole object is missing.
+	source      render.Source
+	object, key string
 }
 
 func (s *scope) fault(f fault) { s.faults = append(s.faults, f) }

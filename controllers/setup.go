@@ -167,7 +167,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 		For(&v1alpha1.BrandConnector{}, builder.WithPredicates(asked())).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Owns(unstructuredAutoscaler(), builder.WithPredicates(touched())).
-		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(claimsBrand), builder.WithPredicates(touched())).
+		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(claimsBrand), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.Secret{}, r.referrers(render.SourceSecret), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.ConfigMap{}, r.referrers(render.SourceConfigMap), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	for _, child := range []client.Object{

@@ -17,6 +17,9 @@ const (
 	ConditionCredentialsResolved = "CredentialsResolved"
 	// ConditionWorkloadAvailable mirrors the Deployment's availability.
 	ConditionWorkloadAvailable = "WorkloadAvailable"
+	// ConditionLedgerReady says whether the connector's Pods have opened the ledger.
+	// The operator never opens one: a Pod is ready only after it did.
+	ConditionLedgerReady = "LedgerReady"
 	// ConditionExposed says whether the route that spec.exposure asks for exists.
 	ConditionExposed = "Exposed"
 	// ConditionSuspended is there while spec.suspend is true.
@@ -41,6 +44,9 @@ const (
 	ReasonWorkloadAvailable   = "WorkloadAvailable"
 	ReasonWorkloadUnavailable = "WorkloadUnavailable"
 	ReasonRolloutFailed       = "RolloutFailed"
+	ReasonLedgerOpen          = "LedgerOpen"
+	ReasonLedgerUnavailable   = "LedgerUnavailable"
+	ReasonScaledToZero        = "ScaledToZero"
 	ReasonExposed             = "Exposed"
 	ReasonNotExposed          = "NotExposed"
 	ReasonRouteNotAccepted    = "RouteNotAccepted"
