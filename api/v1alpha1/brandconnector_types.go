@@ -18,6 +18,7 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Replicas",type=integer,JSONPath=`.status.replicas`
 // +kubebuilder:printcolumn:name="Endpoint",type=string,JSONPath=`.status.endpoints[0].url`
+// +kubebuilder:printcolumn:name="Class",type=string,priority=1,JSONPath=`.status.resolved.connectorClassName`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Image",type=string,priority=1,JSONPath=`.status.image`
 // +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.configRevision`
@@ -51,10 +52,10 @@ type BrandConnectorList struct {
 // BrandConnectorSpec declares one brand.
 //
 // +kubebuilder:validation:XValidation:rule="self.routes.all(r, r.provider == 'zhimai' ? has(self.providers.zhimai) : has(self.providers.alsc))",message="every route's provider must be configured under spec.providers"
-// +kubebuilder:validation:XValidation:rule="!has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.replicas) || self.workload.replicas <= 1",message="the embedded ledger is one file: spec.workload.replicas must be 1 at most; use spec.ledger.postgres for more"
-// +kubebuilder:validation:XValidation:rule="!has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.autoscaling)",message="the embedded ledger is one file: spec.workload.autoscaling needs spec.ledger.postgres"
-// +kubebuilder:validation:XValidation:rule="has(self.ledger.embedded) == has(oldSelf.ledger.embedded)",message="spec.ledger cannot change its kind: what was redeemed would be forgotten; create a new BrandConnector and move the ledger"
-// +kubebuilder:validation:XValidation:rule="!has(self.retention) || has(self.ledger.postgres)",message="spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped"
+// +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.replicas) || self.workload.replicas <= 1",message="the embedded ledger is one file: spec.workload.replicas must be 1 at most; use spec.ledger.postgres for more"
+// +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.autoscaling)",message="the embedded ledger is one file: spec.workload.autoscaling needs spec.ledger.postgres"
+// +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(oldSelf.ledger) || has(self.ledger.embedded) == has(oldSelf.ledger.embedded)",message="spec.ledger cannot change its kind: what was redeemed would be forgotten; create a new BrandConnector and move the ledger"
+// +kubebuilder:validation:XValidation:rule="!has(self.retention) || !has(self.ledger) || has(self.ledger.postgres)",message="spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped"
 // +kubebuilder:validation:XValidation:rule="!has(self.shops) || !has(self.shopsConfigMapRef)",message="give spec.shops or spec.shopsConfigMapRef, not both"
 type BrandConnectorSpec struct {
 	// brandID is Keruyun's kryBrandId of the brand. It cannot change: the ledger's
@@ -65,6 +66,14 @@ type BrandConnectorSpec struct {
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_-]+$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.brandID is immutable: create a new BrandConnector for another brand"
 	BrandID string `json:"brandID,omitempty"`
+
+	// connectorClassName names the ConnectorClass with the platform's values for what is
+	// left out here. Left out: the class named default, if there is one.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	ConnectorClassName string `json:"connectorClassName,omitempty"`
 
 	// keruyun is the point of sale that calls.
 	// +required
@@ -113,21 +122,22 @@ type BrandConnectorSpec struct {
 	// +kubebuilder:default=Report
 	PartialFailure PartialFailure `json:"partialFailure,omitempty"`
 
-	// ledger is where redemptions are recorded before they are sent.
-	// +required
-	Ledger LedgerSpec `json:"ledger,omitempty,omitzero"` //nolint:kubeapilinter // a CEL rule with a better message demands one
+	// ledger is where redemptions are recorded before they are sent. Left out: the
+	// ConnectorClass's.
+	// +optional
+	Ledger LedgerSpec `json:"ledger,omitempty,omitzero"`
 
-	// workload shapes the Pods.
+	// workload shapes the Pods. What is left out is the ConnectorClass's.
 	// +optional
 	Workload WorkloadSpec `json:"workload,omitempty,omitzero"`
 
-	// exposure makes the connector reachable from outside of the cluster.
+	// exposure makes the connector reachable from outside of the cluster. Left out: the
+	// ConnectorClass's.
 	// +optional
 	Exposure *ExposureSpec `json:"exposure,omitempty"`
 
-	// telemetry says where traces go.
+	// telemetry says where traces go. What is left out is the ConnectorClass's.
 	// +optional
-	// +kubebuilder:default:={}
 	Telemetry TelemetrySpec `json:"telemetry,omitempty,omitzero"`
 
 	// reconciliation compares the ledger with the providers' own books on a schedule.
@@ -428,6 +438,10 @@ type BrandConnectorStatus struct {
 	// the first look.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// resolved is what came of the object and its ConnectorClass. It is never written
+	// into the spec.
+	// +optional
+	Resolved *ResolvedStatus `json:"resolved,omitempty"`
 	// endpoints are the URLs to enter at Keruyun's console.
 	// +optional
 	// +listType=map
@@ -455,6 +469,27 @@ type BrandConnectorStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
+}
+
+// ResolvedStatus is what came of a BrandConnector and its ConnectorClass.
+type ResolvedStatus struct {
+	// connectorClassName is the class whose values were used; none when left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ConnectorClassName string `json:"connectorClassName,omitempty"`
+	// ledger is where redemptions are recorded: embedded, or postgres with the Secret,
+	// the key and the schema.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Ledger string `json:"ledger,omitempty"`
+	// hostname under which Keruyun reaches the connector; none when it is not exposed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Hostname string `json:"hostname,omitempty"`
+	// otlpEndpoint is where traces go; nowhere when left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	OTLPEndpoint string `json:"otlpEndpoint,omitempty"`
 }
 
 // Endpoint is one URL to enter at Keruyun's console.

@@ -11,9 +11,18 @@ import (
 )
 
 // Default fills what the schema's defaults fill on an API server, for a file that
-// never saw one. A test holds the two together.
+// never saw one, and what the schema leaves to a ConnectorClass. A test holds schema and
+// function together.
 func (b *BrandConnector) Default() {
 	for _, f := range b.Spec.defaulted() {
+		f.fill()
+	}
+}
+
+// Default fills what the schema's defaults fill on an API server, for a file that never
+// saw one.
+func (c *ConnectorClass) Default() {
+	for _, f := range c.Spec.defaulted() {
 		f.fill()
 	}
 }
@@ -35,15 +44,26 @@ type defaulted interface {
 }
 
 func (s *BrandConnectorSpec) defaulted() []defaulted {
+	return append(s.schemaDefaulted(), s.Telemetry.defaulted()...)
+}
+
+// defaulted is what a class may say in a brand's place, so the schema cannot: a brand
+// that got a default could no longer be told from one that asked for it.
+func (t *TelemetrySpec) defaulted() []defaulted {
+	return []defaulted{
+		number{&t.SamplingPercent, 100},
+		value(&t.Propagation, PropagationNone),
+		value(&t.LogLevel, "info"),
+	}
+}
+
+func (s *BrandConnectorSpec) schemaDefaulted() []defaulted {
 	fields := []defaulted{
 		seconds(&s.Keruyun.ReplyDeadline, 4),
 		versions{&s.Keruyun.SignatureVersions},
 		value(&s.Keruyun.RefusalReply, RefusalReplySubCode),
 		value(&s.Keruyun.NoRecordReply, NoRecordReplySubCode),
 		value(&s.PartialFailure, PartialFailureReport),
-		number{&s.Telemetry.SamplingPercent, 100},
-		value(&s.Telemetry.Propagation, PropagationNone),
-		value(&s.Telemetry.LogLevel, "info"),
 	}
 	if z := s.Providers.Zhimai; z != nil {
 		fields = append(fields,
@@ -72,12 +92,8 @@ func (s *BrandConnectorSpec) defaulted() []defaulted {
 	if p := s.Ledger.Postgres; p != nil {
 		fields = append(fields, value(&p.MaxConnections, 10))
 	}
-	if e := s.Ledger.Embedded; e != nil {
-		fields = append(fields, quantity{&e.Size, "1Gi"}, value(&e.OnDelete, LedgerOnDeleteRetain))
-	}
-	if a := s.Workload.Autoscaling; a != nil {
-		fields = append(fields, value(&a.MinReplicas, 2), value(&a.TargetCPUUtilizationPercent, 70))
-	}
+	fields = append(fields, s.Ledger.Embedded.defaulted()...)
+	fields = append(fields, s.Workload.Autoscaling.defaulted()...)
 	if c := s.Reconciliation; c != nil {
 		fields = append(fields, value(&c.TimeZone, "Asia/Shanghai"), seconds(&c.Window, 48*60*60))
 	}
@@ -85,6 +101,34 @@ func (s *BrandConnectorSpec) defaulted() []defaulted {
 		fields = append(fields, value(&r.TimeZone, "Asia/Shanghai"))
 	}
 	return fields
+}
+
+func (s *ConnectorClassSpec) defaulted() []defaulted {
+	fields := []defaulted{value(&s.Rollout.MaxConcurrent, 5), seconds(&s.Rollout.ProgressDeadline, 5*60)}
+	if c := s.Rollout.Canary; c != nil {
+		fields = append(fields, seconds(&c.SoakTime, 60))
+	}
+	if l := s.Ledger; l != nil {
+		fields = append(fields, l.Embedded.defaulted()...)
+		if l.Postgres != nil {
+			fields = append(fields, value(&l.Postgres.MaxConnections, 10))
+		}
+	}
+	return append(fields, s.Workload.Autoscaling.defaulted()...)
+}
+
+func (e *EmbeddedLedger) defaulted() []defaulted {
+	if e == nil {
+		return nil
+	}
+	return []defaulted{quantity{&e.Size, "1Gi"}, value(&e.OnDelete, LedgerOnDeleteRetain)}
+}
+
+func (a *AutoscalingSpec) defaulted() []defaulted {
+	if a == nil {
+		return nil
+	}
+	return []defaulted{value(&a.MinReplicas, 2), value(&a.TargetCPUUtilizationPercent, 70)}
 }
 
 func (l *ProviderLimits) defaulted() []defaulted {

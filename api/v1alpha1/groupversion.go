@@ -14,6 +14,9 @@ const Group = "connect.hexiao.dev"
 // KindBrandConnector is the kind of a BrandConnector object.
 const KindBrandConnector = "BrandConnector"
 
+// KindConnectorClass is the kind of a ConnectorClass object.
+const KindConnectorClass = "ConnectorClass"
+
 var (
 	// GroupVersion of this package.
 	GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
@@ -25,7 +28,7 @@ var (
 )
 
 func addKnownTypes(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &BrandConnector{}, &BrandConnectorList{})
+	s.AddKnownTypes(GroupVersion, &BrandConnector{}, &BrandConnectorList{}, &ConnectorClass{}, &ConnectorClassList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

@@ -19,6 +19,9 @@ import (
 // saw an API server: it is called after Default, by the connector. Rules that
 // compare with an older object cannot apply. The table in
 // testdata/validation.yaml holds Validate and the API server together.
+//
+// A brand without a ledger is valid, for its class may have one: whoever needs a ledger
+// asks for it after Resolve.
 func (b *BrandConnector) Validate() field.ErrorList {
 	v := &validator{}
 	if len(b.Name) > 52 {
@@ -29,6 +32,7 @@ func (b *BrandConnector) Validate() field.ErrorList {
 	}
 	p := field.NewPath("spec")
 	s := &b.Spec
+	v.optional(p.Child("connectorClassName"), s.ConnectorClassName, 253, objectPattern)
 	v.text(p.Child("brandID"), s.BrandID, 64, idPattern)
 	v.keruyun(p.Child("keruyun"), &s.Keruyun)
 	v.providers(p.Child("providers"), &s.Providers)
@@ -358,30 +362,37 @@ func (v *validator) operator(p *field.Path, o *Operator) {
 
 func (v *validator) ledger(p *field.Path, s *BrandConnectorSpec) {
 	l := &s.Ledger
-	if (l.Postgres != nil) == (l.Embedded != nil) {
+	if l.Postgres != nil && l.Embedded != nil {
 		v.invalid(p, "", "give exactly one of spec.ledger.postgres and spec.ledger.embedded")
 	}
 	if pg := l.Postgres; pg != nil {
-		v.text(p.Child("postgres", "dsnSecretRef", "name"), pg.DSNSecretRef.Name, 253, objectPattern)
-		v.text(p.Child("postgres", "dsnSecretRef", "key"), pg.DSNSecretRef.Key, 253, keyPattern)
+		v.dsn(p.Child("postgres"), pg.DSNSecretRef, pg.MaxConnections)
 		v.optional(p.Child("postgres", "schema"), pg.Schema, 63, sqlSchemaPattern)
-		v.between(p.Child("postgres", "maxConnections"), int64(pg.MaxConnections), 2, 200)
 	}
-	e := l.Embedded
-	if e == nil {
+	if l.Embedded == nil {
 		return
 	}
-	if e.Size != nil && (e.Size.Cmp(resource.MustParse("64Mi")) < 0 || e.Size.Cmp(resource.MustParse("1Ti")) > 0) {
-		v.invalid(p.Child("embedded", "size"), e.Size.String(), "spec.ledger.embedded.size must be between 64Mi and 1Ti")
-	}
-	v.optional(p.Child("embedded", "storageClassName"), e.StorageClassName, 253, anyText)
-	v.enum(p.Child("embedded", "onDelete"), string(e.OnDelete), "Retain", "Delete")
+	v.embedded(p.Child("embedded"), l.Embedded)
 	if r := s.Workload.Replicas; r != nil && *r > 1 {
 		v.invalid(p, *r, "the embedded ledger is one file: spec.workload.replicas must be 1 at most; use spec.ledger.postgres for more")
 	}
 	if s.Workload.Autoscaling != nil {
 		v.invalid(p, "", "the embedded ledger is one file: spec.workload.autoscaling needs spec.ledger.postgres")
 	}
+}
+
+func (v *validator) dsn(p *field.Path, ref SecretKeyReference, maxConnections int32) {
+	v.text(p.Child("dsnSecretRef", "name"), ref.Name, 253, objectPattern)
+	v.text(p.Child("dsnSecretRef", "key"), ref.Key, 253, keyPattern)
+	v.between(p.Child("maxConnections"), int64(maxConnections), 2, 200)
+}
+
+func (v *validator) embedded(p *field.Path, e *EmbeddedLedger) {
+	if e.Size != nil && (e.Size.Cmp(resource.MustParse("64Mi")) < 0 || e.Size.Cmp(resource.MustParse("1Ti")) > 0) {
+		v.invalid(p.Child("size"), e.Size.String(), "spec.ledger.embedded.size must be between 64Mi and 1Ti")
+	}
+	v.optional(p.Child("storageClassName"), e.StorageClassName, 253, anyText)
+	v.enum(p.Child("onDelete"), string(e.OnDelete), "Retain", "Delete")
 }
 
 func (v *validator) workload(p *field.Path, w *WorkloadSpec) {
@@ -431,6 +442,11 @@ func (v *validator) resources(p *field.Path, m map[string]resource.Quantity) {
 
 func (v *validator) exposure(p *field.Path, e *ExposureSpec) {
 	v.text(p.Child("hostname"), e.Hostname, 253, hostPattern)
+	v.exposedBy(p, e)
+}
+
+// exposedBy judges what a brand's exposure and a class's have in common.
+func (v *validator) exposedBy(p *field.Path, e *ExposureSpec) {
 	if (e.GatewayRef != nil) == (e.IngressClassName != "") {
 		v.invalid(p, "", "give exactly one of spec.exposure.gatewayRef and spec.exposure.ingressClassName")
 	}
@@ -452,8 +468,8 @@ func (v *validator) telemetry(p *field.Path, t *TelemetrySpec) {
 	if t.SamplingPercent != nil {
 		v.between(p.Child("samplingPercent"), int64(*t.SamplingPercent), 0, 100)
 	}
-	v.enum(p.Child("propagation"), string(t.Propagation), "None", "W3C")
-	v.enum(p.Child("logLevel"), t.LogLevel, "debug", "info", "warn", "error")
+	v.enum(p.Child("propagation"), string(t.Propagation), "", "None", "W3C")
+	v.enum(p.Child("logLevel"), t.LogLevel, "", "debug", "info", "warn", "error")
 }
 
 func (v *validator) reconciliation(p *field.Path, r *ReconciliationSpec) {
@@ -468,7 +484,7 @@ func (v *validator) retention(p *field.Path, s *BrandConnectorSpec) {
 	v.text(p.Child("schedule"), r.Schedule, 128, schedulePattern)
 	v.text(p.Child("timeZone"), r.TimeZone, 64, timeZonePattern)
 	v.between(p.Child("olderThan"), int64(r.OlderThan), 400, 36500)
-	if s.Ledger.Postgres == nil {
+	if s.Ledger.Embedded != nil {
 		v.invalid(p, "", "spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped")
 	}
 }

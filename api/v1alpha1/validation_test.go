@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -28,11 +29,32 @@ type validationCase struct {
 	From  *map[string]any `json:"from"`
 	Patch map[string]any  `json:"patch"`
 	Want  string          `json:"want"`
+	// File is "accepted" where a file is judged otherwise, because what the API server
+	// refuses cannot be told there from what was left out.
+	File string `json:"file"`
 }
 
-func loadTable(t *testing.T) validationTable {
+// checked is what both kinds have.
+type checked interface {
+	Default()
+	Validate() field.ErrorList
+}
+
+// kinds are the kinds of this API with the table of each.
+var kinds = map[string]struct {
+	table, resource, namespace string
+	least                      int
+	decode                     func(*testing.T, *unstructured.Unstructured) checked
+}{
+	"BrandConnector": {"validation.yaml", "brandconnectors", "default", 80,
+		func(t *testing.T, u *unstructured.Unstructured) checked { return typed(t, u, &v1alpha1.BrandConnector{}) }},
+	"ConnectorClass": {"validation_class.yaml", "connectorclasses", "", 30,
+		func(t *testing.T, u *unstructured.Unstructured) checked { return typed(t, u, &v1alpha1.ConnectorClass{}) }},
+}
+
+func loadTable(t *testing.T, kind string) validationTable {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/validation.yaml")
+	raw, err := os.ReadFile("testdata/" + kinds[kind].table)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +62,7 @@ func loadTable(t *testing.T) validationTable {
 	if err := yaml.UnmarshalStrict(raw, &table); err != nil {
 		t.Fatal(err)
 	}
-	if len(table.Cases) < 80 {
+	if len(table.Cases) < kinds[kind].least {
 		t.Fatalf("the table has %d cases; it lost some", len(table.Cases))
 	}
 	return table
@@ -79,20 +101,24 @@ func object(t *testing.T, fields map[string]any) *unstructured.Unstructured {
 	return u
 }
 
-func typed(t *testing.T, u *unstructured.Unstructured) *v1alpha1.BrandConnector {
+func typed[T any](t *testing.T, u *unstructured.Unstructured, into T) T {
 	t.Helper()
 	raw, err := u.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &v1alpha1.BrandConnector{}
-	if err := yaml.UnmarshalStrict(raw, b); err != nil {
+	if err := yaml.UnmarshalStrict(raw, into); err != nil {
 		t.Fatalf("strict decoding: %v", err)
 	}
-	return b
+	return into
 }
 
-func connect(t *testing.T) dynamic.ResourceInterface {
+func brand(t *testing.T, u *unstructured.Unstructured) *v1alpha1.BrandConnector {
+	t.Helper()
+	return typed(t, u, &v1alpha1.BrandConnector{})
+}
+
+func connect(t *testing.T) func(kind string) dynamic.ResourceInterface {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make test`, or export KUBEBUILDER_ASSETS=$(hack/assets/assets)")
@@ -111,22 +137,36 @@ func connect(t *testing.T) dynamic.ResourceInterface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.Resource(v1alpha1.GroupVersion.WithResource("brandconnectors")).Namespace("default")
+	return func(kind string) dynamic.ResourceInterface {
+		resource := client.Resource(v1alpha1.GroupVersion.WithResource(kinds[kind].resource))
+		if kinds[kind].namespace == "" {
+			return resource
+		}
+		return resource.Namespace(kinds[kind].namespace)
+	}
 }
 
 func TestAnAPIServerAcceptsAndRefusesAsTheTableSays(t *testing.T) {
-	table := loadTable(t)
 	api := connect(t)
-	for _, tc := range table.Cases {
-		t.Run(tc.Name, func(t *testing.T) {
-			got := tryCase(t, api, table.Base, tc)
-			if tc.Want == "" && got != nil {
-				t.Fatalf("refused: %v", got)
-			}
-			if tc.Want != "" && (got == nil || !strings.Contains(got.Error(), tc.Want)) {
-				t.Fatalf("want a refusal that says %q, got: %v", tc.Want, got)
-			}
-		})
+	eachCase(t, func(t *testing.T, kind string, base map[string]any, tc validationCase) {
+		got := tryCase(t, api(kind), base, tc)
+		if tc.Want == "" && got != nil {
+			t.Fatalf("refused: %v", got)
+		}
+		if tc.Want != "" && (got == nil || !strings.Contains(got.Error(), tc.Want)) {
+			t.Fatalf("want a refusal that says %q, got: %v", tc.Want, got)
+		}
+	})
+}
+
+// eachCase runs a test over the tables of both kinds.
+func eachCase(t *testing.T, run func(t *testing.T, kind string, base map[string]any, tc validationCase)) {
+	t.Helper()
+	for kind := range kinds {
+		table := loadTable(t, kind)
+		for _, tc := range table.Cases {
+			t.Run(kind+"/"+tc.Name, func(t *testing.T) { run(t, kind, table.Base, tc) })
+		}
 	}
 }
 
@@ -154,70 +194,90 @@ func tryCase(t *testing.T, api dynamic.ResourceInterface, base map[string]any, t
 }
 
 func TestAFileIsJudgedAsTheAPIServerJudges(t *testing.T) {
-	table := loadTable(t)
-	for _, tc := range table.Cases {
+	eachCase(t, func(t *testing.T, kind string, base map[string]any, tc validationCase) {
 		if tc.From != nil {
-			continue // a file has no older self
+			return // a file has no older self
 		}
-		t.Run(tc.Name, func(t *testing.T) {
-			b := typed(t, object(t, merged(table.Base, tc.Patch)))
-			b.Default()
-			errs := b.Validate()
-			if tc.Want == "" && len(errs) > 0 {
-				t.Fatalf("refused: %v", errs.ToAggregate())
-			}
-			if tc.Want != "" && len(errs) == 0 {
-				// Default fills what a file left empty, and an empty text or list of
-				// a defaulted field is one that was left empty.
-				t.Fatalf("accepted, but the API server says %q", tc.Want)
-			}
-		})
-	}
+		object := kinds[kind].decode(t, object(t, merged(base, tc.Patch)))
+		object.Default()
+		errs := object.Validate()
+		accept := tc.Want == "" || tc.File == "accepted"
+		if accept && len(errs) > 0 {
+			t.Fatalf("refused: %v", errs.ToAggregate())
+		}
+		if !accept && len(errs) == 0 {
+			// Default fills what a file left empty, and an empty text or list of
+			// a defaulted field is one that was left empty.
+			t.Fatalf("accepted, but the API server says %q", tc.Want)
+		}
+	})
 }
 
 func TestDefaultFillsWhatTheAPIServerFills(t *testing.T) {
-	table := loadTable(t)
 	api := connect(t)
-	for _, tc := range table.Cases {
+	eachCase(t, func(t *testing.T, kind string, base map[string]any, tc validationCase) {
 		if tc.From != nil || tc.Want != "" {
-			continue
+			return
 		}
-		t.Run(tc.Name, func(t *testing.T) {
-			u := object(t, merged(table.Base, tc.Patch))
-			b := typed(t, u)
-			b.Default()
-			created, err := api.Create(t.Context(), u, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := typed(t, created).Spec
-			if diff := cmp.Diff(want, b.Spec); diff != "" {
-				t.Errorf("spec (-API server +Default):\n%s", diff)
-			}
-		})
+		u := object(t, merged(base, tc.Patch))
+		got := kinds[kind].decode(t, u)
+		got.Default()
+		created, err := api(kind).Create(t.Context(), u, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := kinds[kind].decode(t, created)
+		if b, ok := want.(*v1alpha1.BrandConnector); ok {
+			b.DefaultForClass()
+		}
+		if diff := cmp.Diff(specOf(want), specOf(got)); diff != "" {
+			t.Errorf("spec (-API server +Default):\n%s", diff)
+		}
+	})
+}
+
+func specOf(c checked) any {
+	switch c := c.(type) {
+	case *v1alpha1.BrandConnector:
+		return c.Spec
+	case *v1alpha1.ConnectorClass:
+		return c.Spec
+	default:
+		return nil
+	}
+}
+
+func TestTheAPIServerLeavesToTheClassWhatABrandDoesNotSay(t *testing.T) {
+	u, err := connect(t)("BrandConnector").Create(t.Context(), object(t, loadTable(t, "BrandConnector").Base), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := brand(t, u).Spec.Telemetry; got != (v1alpha1.TelemetrySpec{}) {
+		t.Errorf("telemetry of a brand that says nothing of it is stored as %+v: no class could change it", got)
 	}
 }
 
 func TestStatusStartsAsNotObserved(t *testing.T) {
-	table := loadTable(t)
 	api := connect(t)
-	created, err := api.Create(t.Context(), object(t, table.Base), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := typed(t, created).Status.ObservedGeneration; got != -1 {
-		t.Errorf("observedGeneration of a new object is %d, want -1", got)
+	for kind := range kinds {
+		created, err := api(kind).Create(t.Context(), object(t, loadTable(t, kind).Base), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := unstructured.NestedInt64(created.Object, "status", "observedGeneration"); got != -1 {
+			t.Errorf("observedGeneration of a new %s is %d, want -1", kind, got)
+		}
 	}
 }
 
 func TestUndefaultTakesOutWhatDefaultFillsIn(t *testing.T) {
-	table := loadTable(t)
+	table := loadTable(t, "BrandConnector")
 	for _, tc := range table.Cases {
 		if tc.From != nil || tc.Want != "" {
 			continue
 		}
 		t.Run(tc.Name, func(t *testing.T) {
-			full := typed(t, object(t, merged(table.Base, tc.Patch)))
+			full := brand(t, object(t, merged(table.Base, tc.Patch)))
 			full.Default()
 			bare := full.DeepCopy()
 			bare.Undefault()

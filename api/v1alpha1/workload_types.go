@@ -208,19 +208,18 @@ type TelemetrySpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="spec.telemetry.otlpEndpoint must be an http or https URL without user, query or fragment"
 	OTLPEndpoint string `json:"otlpEndpoint,omitempty"`
-	// samplingPercent is the share of redemptions whose trace is exported.
+	// samplingPercent is the share of redemptions whose trace is exported; 100 when
+	// neither the brand nor its class says.
 	// +optional
-	// +kubebuilder:default=100
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	SamplingPercent *int32 `json:"samplingPercent,omitempty"`
-	// propagation says whether W3C trace headers are sent to the providers.
+	// propagation says whether W3C trace headers are sent to the providers; None when
+	// neither the brand nor its class says.
 	// +optional
-	// +kubebuilder:default=None
 	Propagation Propagation `json:"propagation,omitempty"`
-	// logLevel of the connector.
+	// logLevel of the connector; info when neither the brand nor its class says.
 	// +optional
-	// +kubebuilder:default=info
 	// +kubebuilder:validation:Enum=debug;info;warn;error
 	LogLevel string `json:"logLevel,omitempty"`
 }

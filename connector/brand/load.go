@@ -77,6 +77,9 @@ func Load(files Files) (*Brand, error) {
 	if errs := b.Object.Validate(); len(errs) > 0 {
 		return nil, fmt.Errorf("%s: %w", files.Object, errs.ToAggregate())
 	}
+	if l := b.Object.Spec.Ledger; l.Postgres == nil && l.Embedded == nil {
+		return nil, fmt.Errorf("%s: spec.ledger is missing: outside of a cluster there is no ConnectorClass to take it from; give spec.ledger.postgres or spec.ledger.embedded", files.Object)
+	}
 	if err := b.readCredentials(files.Credentials); err != nil {
 		return nil, err
 	}

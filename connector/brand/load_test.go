@@ -98,6 +98,8 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 	}{
 		"a missing key names the Secret and the key": {
 			object, map[string]string{"kry/token": "-"}, []string{"Secret kry needs the key token"}},
+		"a ledger that was left to a class is missing": {
+			strings.Replace(object, "  ledger: {postgres: {dsnSecretRef: {name: ledger, key: dsn}}}\n", "", 1), nil, []string{"spec.ledger is missing"}},
 		"an empty key is a missing one": {
 			object, map[string]string{"al/appSecret": "\n"}, []string{"Secret al needs the key appSecret"}},
 		"all faults are named at once": {

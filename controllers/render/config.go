@@ -27,6 +27,7 @@ func Config(b *v1alpha1.BrandConnector) ([]byte, error) {
 	spec.Reconciliation = nil
 	spec.Retention = nil
 	spec.Suspend = false
+	spec.ConnectorClassName = ""
 	if spec.Ledger.Embedded != nil {
 		spec.Ledger.Embedded = &v1alpha1.EmbeddedLedger{}
 	}
