@@ -3,8 +3,8 @@
 package controllers
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,8 +28,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 			var err error
 			data, err = r.read(ctx, s.key.Namespace, need)
 			if apierrors.IsNotFound(err) {
-				s.fault(unresolved(notFoundReason(need.Source), fmt.Sprintf(
-					"%s %s, which %s names, does not exist in this namespace: create it", need.Source, need.Name, need.Field)))
+				s.fault(unresolved(need, notFoundReason(need.Source), "does not exist in this namespace: create it"))
 				data = nil
 			} else if err != nil {
 				return fmt.Errorf("read %s %s: %w", need.Source, need.Name, err)
@@ -86,23 +85,34 @@ func check(need render.Need, data map[string][]byte) ([]byte, *fault) {
 	switch {
 	case !ok && need.Optional:
 		return nil, nil
+	case !ok && need.Source == render.SourceConfigMap:
+		return nil, new(unresolved(need, v1alpha1.ReasonConfigMapKeyMissing, "has no key "+need.Key+": add it"))
 	case !ok:
-		reason := v1alpha1.ReasonSecretKeyMissing
-		if need.Source == render.SourceConfigMap {
-			reason = v1alpha1.ReasonConfigMapKeyMissing
-		}
-		return nil, new(unresolved(reason, fmt.Sprintf(
-			"%s %s, which %s names, has no key %s: add it", need.Source, need.Name, need.Field, need.Key)))
-	case need.Source == render.SourceSecret && len(bytes.TrimSpace(value)) == 0:
-		return nil, new(unresolved(v1alpha1.ReasonSecretKeyInvalid, fmt.Sprintf(
-			"Secret %s, which %s names, has nothing in its key %s: fill it", need.Name, need.Field, need.Key)))
+		return nil, new(unresolved(need, v1alpha1.ReasonSecretKeyMissing, "has no key "+need.Key+": add it"))
 	case need.Source == render.SourceConfigMap:
 		if _, err := v1alpha1.ParseShops(value); err != nil {
-			return nil, new(unresolved(v1alpha1.ReasonConfigMapInvalid, fmt.Sprintf(
-				"ConfigMap %s, key %s: it is no list of shops: %s", need.Name, need.Key, firstLine(err.Error()))))
+			return nil, new(unresolved(need, v1alpha1.ReasonConfigMapInvalid,
+				"holds no list of shops in its key "+need.Key+": "+firstLine(err.Error())))
 		}
+		return value, nil
+	}
+	_, err := reading(need)(value)
+	if errors.Is(err, v1alpha1.ErrEmptyCredential) && need.Optional {
+		return nil, nil // as the connector has it
+	}
+	if err != nil {
+		return nil, new(unresolved(need, v1alpha1.ReasonSecretKeyInvalid,
+			"cannot be used: its key "+need.Key+" "+err.Error()))
 	}
 	return value, nil
+}
+
+// reading is how the connector reads a key.
+func reading(need render.Need) func([]byte) (string, error) {
+	if need.DSN {
+		return v1alpha1.ReadDSN
+	}
+	return v1alpha1.ReadCredential
 }
 
 func firstLine(s string) string {
@@ -110,8 +120,15 @@ func firstLine(s string) string {
 	return s
 }
 
-func unresolved(reason, message string) fault {
-	return fault{condition: v1alpha1.ConditionCredentialsResolved, reason: reason, message: message, stalled: true}
+// unresolved is the fault of a reference: what names it, and what is wrong with it.
+func unresolved(need render.Need, reason, problem string) fault {
+	f := fault{condition: v1alpha1.ConditionCredentialsResolved, reason: reason, stalled: true,
+		source: need.Source, object: need.Name, key: need.Key,
+		message: fmt.Sprintf("%s %s, which %s names, %s", need.Source, need.Name, need.Field, problem)}
+	if reason == notFoundReason(need.Source) {
+		f.key = ""
+	}
+	return f
 }
 
 func notFoundReason(source render.Source) string {

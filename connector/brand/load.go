@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/connector/redact"
@@ -131,7 +130,7 @@ func (b *Brand) readShops(path string) error {
 }
 
 func (b *Brand) readCredentials(dir string) error {
-	r := &secretReader{dir: dir}
+	r := &secretReader{dir: dir, read: v1alpha1.ReadCredential}
 	spec := &b.Object.Spec
 	name := spec.Keruyun.CredentialsSecretRef.Name
 	b.Keruyun.AppKey = r.need(name, v1alpha1.KeyKeruyunAppKey).Reveal()
@@ -149,6 +148,7 @@ func (b *Brand) readCredentials(dir string) error {
 		b.Alsc.Session = r.want(name, v1alpha1.KeyAlscSession)
 	}
 	if p := spec.Ledger.Postgres; p != nil {
+		r.read = v1alpha1.ReadDSN
 		b.LedgerDSN = r.need(p.DSNSecretRef.Name, p.DSNSecretRef.Key)
 	}
 	return errors.Join(r.errs...)
@@ -156,25 +156,27 @@ func (b *Brand) readCredentials(dir string) error {
 
 // secretReader reads keys of mounted Secrets and gathers what is wrong.
 type secretReader struct {
-	dir  string
+	dir string
+	// read is how a key is read. The operator reads it by the same function, before it
+	// rolls a connector out.
+	read func([]byte) (string, error)
 	errs []error
 }
 
 // need reads a key that must be there and must not be empty.
 func (r *secretReader) need(secret, key string) redact.Secret {
+	faults := len(r.errs)
 	value := r.want(secret, key)
-	if value.IsZero() {
+	if value.IsZero() && len(r.errs) == faults {
 		r.errs = append(r.errs, fmt.Errorf("the Secret %s needs the key %s (file %s): it is missing or empty",
 			secret, key, filepath.Join(r.dir, secret, key)))
 	}
 	return value
 }
 
-// want reads a key that may be absent. A trailing line feed is what an editor
-// leaves and never a part of a key; anything else that is not printable is.
+// want reads a key that may be absent; an empty one is.
 func (r *secretReader) want(secret, key string) redact.Secret {
-	path := filepath.Join(r.dir, secret, key)
-	raw, err := readFile(path)
+	raw, err := readFile(filepath.Join(r.dir, secret, key))
 	if errors.Is(err, os.ErrNotExist) {
 		return redact.Secret{}
 	}
@@ -182,12 +184,9 @@ func (r *secretReader) want(secret, key string) redact.Secret {
 		r.errs = append(r.errs, fmt.Errorf("read the key %s of the Secret %s: %w", key, secret, err))
 		return redact.Secret{}
 	}
-	text := strings.TrimRight(string(raw), "\r\n")
-	if text == "" {
-		return redact.Secret{}
-	}
-	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c == 0x7f || c == 0xfffd }) {
-		r.errs = append(r.errs, fmt.Errorf("the key %s of the Secret %s holds blanks or control characters: write it without them", key, secret))
+	text, err := r.read(raw)
+	if err != nil && !errors.Is(err, v1alpha1.ErrEmptyCredential) {
+		r.errs = append(r.errs, fmt.Errorf("the key %s of the Secret %s %w", key, secret, err))
 	}
 	return redact.NewSecret(text)
 }

@@ -27,6 +27,8 @@ type Need struct {
 	Field string
 	// Optional is true when the connector runs without it.
 	Optional bool
+	// DSN is true for the address of a database.
+	DSN bool
 }
 
 // Value is what a Need was found to be.
@@ -56,7 +58,7 @@ func Needs(b *v1alpha1.BrandConnector) []Need {
 		all = append(all, Need{Source: SourceSecret, Name: a.CredentialsSecretRef.Name, Key: v1alpha1.KeyAlscSession, Field: field, Optional: true})
 	}
 	if p := s.Ledger.Postgres; p != nil {
-		secret(p.DSNSecretRef.Name, "spec.ledger.postgres.dsnSecretRef", p.DSNSecretRef.Key)
+		all = append(all, Need{Source: SourceSecret, Name: p.DSNSecretRef.Name, Key: p.DSNSecretRef.Key, Field: "spec.ledger.postgres.dsnSecretRef", DSN: true})
 	}
 	if ref := s.ShopsConfigMapRef; ref != nil {
 		all = append(all, Need{Source: SourceConfigMap, Name: ref.Name, Key: v1alpha1.KeyShops, Field: "spec.shopsConfigMapRef"})
