@@ -16,6 +16,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
 // kstatus is how tools that follow kstatus read an object with these conditions:
@@ -59,7 +60,7 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 	s := &scope{brand: b, before: b.DeepCopy(), key: types.NamespacedName{Namespace: "y", Name: "x"}}
 	for range rapid.IntRange(0, 2).Draw(t, "faults") {
 		s.fault(rapid.SampledFrom([]fault{
-			unresolved(v1alpha1.ReasonSecretNotFound, "m"),
+			unresolved(render.Need{Source: render.SourceSecret, Name: "ledger", Key: "dsn", Field: "f", DSN: true}, v1alpha1.ReasonSecretNotFound, "m"),
 			{reason: v1alpha1.ReasonInvalidSpec, message: "m", stalled: true},
 			{reason: v1alpha1.ReasonNotOwned, message: "m", stalled: true},
 			{reason: v1alpha1.ReasonNotOwned, message: "m"},

@@ -3,6 +3,7 @@
 package brand
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,5 +171,52 @@ func TestRevisionFollowsTheConfigurationAndNotTheCredentials(t *testing.T) {
 	}
 	if first.Revision == changed.Revision {
 		t.Errorf("another shop left the revision at %s", first.Revision)
+	}
+}
+
+// required are the keys that a connector does not start without.
+func required() []string {
+	var keys []string
+	for k := range credentials {
+		keys = append(keys, k)
+	}
+	return append(keys, "al/session") // optional, but not to be garbage
+}
+
+func TestNoCredentialIsTakenThatCannotBeOne(t *testing.T) {
+	const canary = "cAnArY"
+	spoiled := map[string]string{
+		"a blank inside": canary + " " + canary, "a line break inside": canary + "\n" + canary, "a tab in front": "\t" + canary,
+		"an invisible mark": "\ufeff" + canary, "a zero byte": canary + "\x00", "bytes that are no text": canary + "\xff",
+	}
+	for _, path := range required() {
+		secret, key, _ := strings.Cut(path, "/")
+		for how, value := range spoiled {
+			t.Run(path+" with "+how, func(t *testing.T) {
+				b, err := Load(lay(t, object, map[string]string{path: value}))
+				if b != nil || err == nil {
+					t.Fatal("it was taken")
+				}
+				if !strings.Contains(err.Error(), "the key "+key+" of the Secret "+secret+" holds") {
+					t.Errorf("the error does not name the key: %v", err)
+				}
+				if strings.Contains(err.Error(), canary) {
+					t.Errorf("the error quotes the value: %v", err)
+				}
+			})
+		}
+		t.Run(path+" with the line end of a file", func(t *testing.T) {
+			if _, err := Load(lay(t, object, map[string]string{path: "value\r\n"})); err != nil {
+				t.Errorf("it was refused: %v", err)
+			}
+		})
+		for _, nothing := range []string{"", "\n"} {
+			t.Run(fmt.Sprintf("%s with %q", path, nothing), func(t *testing.T) {
+				_, err := Load(lay(t, object, map[string]string{path: nothing}))
+				if optional := path == "al/session"; (err == nil) != optional {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
 	}
 }
