@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+	"github.com/hexiao-dev/hexiao/connector/ledger"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -32,6 +33,8 @@ type Ledger interface {
 	Search(ctx context.Context, q redeem.Query, limit int) ([]redeem.Redemption, error)
 	Events(context.Context, redeem.Key) ([]redeem.Event, error)
 	Reversals(ctx context.Context, brandID, bizID string) ([]redeem.Redemption, error)
+	Tombstones(ctx context.Context, q redeem.Query) ([]ledger.Tombstone, error)
+	VerifyRedemption(ctx context.Context, key redeem.Key) (ledger.Report, error)
 }
 
 // Config of the handler; every field is required.
@@ -59,6 +62,7 @@ func (d *desk) routes() []route {
 	get, post := http.MethodGet+" "+adminapi.Prefix, http.MethodPost+" "+adminapi.Prefix
 	return []route{
 		{get + adminapi.InDoubtPath, d.inDoubt},
+		{get + adminapi.RedemptionsPath, d.trails},
 		{get + "/redemptions/{action}/{bizID}", d.show},
 		{post + "/redemptions/{action}/{bizID}/look-up", d.lookUp},
 		{post + "/redemptions/{action}/{bizID}/retry", d.retry},

@@ -61,7 +61,7 @@ func header(x redeem.Redemption) adminapi.Redemption {
 		BrandID: x.BrandID, Action: string(x.Action), BizID: x.BizID, FlowID: x.FlowID, ShopID: x.ShopID, OrderNo: x.TransOrderNo,
 		PaymentNo: x.PaymentNo, RefundPaymentNo: x.RefundPaymentNo, ReversesBizID: x.ReversesBizID, TraceID: x.TraceID,
 		Outcome: redeem.OutcomeWord(x), Contradiction: x.Contradiction, CreatedAt: x.CreatedAt.UTC(), ConcludedAt: moment(x.ConcludedAt),
-		ConfigRevision: x.ConfigRevision, Lines: []adminapi.Line{}, Legs: []adminapi.Leg{}, Events: []adminapi.Event{},
+		ConfigRevision: x.ConfigRevision, ConnectorVersion: x.ConnectorVersion, Lines: []adminapi.Line{}, Legs: []adminapi.Leg{}, Events: []adminapi.Event{},
 	}
 	if x.Answer != nil { // not the answer itself: it may hold the member's name
 		out.SubCode = redeem.SubCodeOf(x)

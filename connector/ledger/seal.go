@@ -239,6 +239,23 @@ func (l *Ledger) VerifyWatched(ctx context.Context, brandID string, watch func(R
 	return r, nil
 }
 
+// VerifyRedemption checks one redemption against its own chain, and that it is there if a seal says so. Whether the seals themselves are whole only Verify can
+// tell. ErrNotFound is wrapped when there is none under the key.
+func (l *Ledger) VerifyRedemption(ctx context.Context, key redeem.Key) (Report, error) {
+	var r Report
+	err := l.verifyOne(ctx, key, &r)
+	var b *broken
+	switch {
+	case errors.As(err, &b):
+		r.Break = &b.b
+	case err != nil:
+		return r, fmt.Errorf("verify: %w", err)
+	case r.Redemptions == 0:
+		return r, fmt.Errorf("verify: %s %s: %w", key.Action, key.BizID, redeem.ErrNotFound)
+	}
+	return r, nil
+}
+
 const verifyPage = 100
 
 const keysAfter = `SELECT action, biz_id FROM redemption WHERE brand_id = $1 AND (action, biz_id) > ($2, $3) ORDER BY action, biz_id LIMIT $4`

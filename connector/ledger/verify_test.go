@@ -511,3 +511,27 @@ func TestExport(t *testing.T) {
 		}
 	})
 }
+
+func TestVerifyRedemptionLooksAtOneAlone(t *testing.T) {
+	eachBackend(t, func(t *testing.T, l backend) {
+		populate(t, l)
+		key := func(bizID string) redeem.Key {
+			return redeem.Key{BrandID: ledgertest.New(bizID).BrandID, Action: redeem.Verify, BizID: bizID}
+		}
+		check := func(bizID string, broken bool) {
+			t.Helper()
+			r, err := l.VerifyRedemption(t.Context(), key(bizID))
+			if err != nil || (r.Break != nil) != broken || r.Redemptions != 1 || r.Events == 0 {
+				t.Errorf("%s: %+v, %v", bizID, r, err)
+			}
+		}
+		check("b1", false)
+		check("b2", false)
+		l.tamper(t, "UPDATE line SET total_fen = total_fen + 1 WHERE biz_id = 'b1' AND action = 'VERIFY' AND no = 0")
+		check("b1", true)
+		check("b2", false)
+		if _, err := l.VerifyRedemption(t.Context(), key("never")); !errors.Is(err, redeem.ErrNotFound) {
+			t.Errorf("one that there is not: %v", err)
+		}
+	})
+}

@@ -14,13 +14,14 @@ const Prefix = "/admin/v1"
 
 // The paths under Prefix.
 const (
-	InDoubtPath   = "/in-doubt"
-	ReversalsPath = "/reversals"
+	InDoubtPath     = "/in-doubt"
+	RedemptionsPath = "/redemptions"
+	ReversalsPath   = "/reversals"
 )
 
 // RedemptionPath is where a redemption is; action is VERIFY or REVERSE_VERIFY.
 func RedemptionPath(action, bizID string) string {
-	return "/redemptions/" + url.PathEscape(action) + "/" + url.PathEscape(bizID)
+	return RedemptionsPath + "/" + url.PathEscape(action) + "/" + url.PathEscape(bizID)
 }
 
 // LookUpPath asks the vendor about a redemption's legs.
@@ -98,10 +99,12 @@ type Redemption struct {
 	CreatedAt       time.Time  `json:"createdAt"`
 	ConcludedAt     *time.Time `json:"concludedAt,omitempty"`
 	ConfigRevision  string     `json:"configRevision,omitempty"`
-	Lines           []Line     `json:"lines"`
-	Legs            []Leg      `json:"legs"`
-	Reversals       []Reversal `json:"reversals,omitempty"`
-	Events          []Event    `json:"events"`
+	// ConnectorVersion is the program that recorded it.
+	ConnectorVersion string     `json:"connectorVersion,omitempty"`
+	Lines            []Line     `json:"lines"`
+	Legs             []Leg      `json:"legs"`
+	Reversals        []Reversal `json:"reversals,omitempty"`
+	Events           []Event    `json:"events"`
 }
 
 // Line is one asset of the request and what became of it.

@@ -8,6 +8,7 @@ package admintest
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite" // the driver, for Tamper
 
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 	"github.com/hexiao-dev/hexiao/connector/brand"
@@ -78,6 +81,7 @@ type Connector struct {
 	// Client calls the admin API over the loopback interface.
 	Client *adminapi.Client
 	Port   int
+	ledger string // the file
 }
 
 // Start runs a connector until the test ends.
@@ -115,7 +119,7 @@ func Start(t testing.TB) *Connector {
 			t.Logf("the connector's log:\n%s", logs.String())
 		}
 	})
-	c := &Connector{t: t, Sandbox: vendors.Sandbox, Port: port(s.AdminAddr().String()),
+	c := &Connector{t: t, Sandbox: vendors.Sandbox, Port: port(s.AdminAddr().String()), ledger: filepath.Join(dir, "ledger.db"),
 		Till: sandbox.Keruyun{BaseURL: "http://" + s.Addr().String(), BrandID: "11342", AppKey: credentials["keruyun/appKey"], Token: credentials["keruyun/token"]}}
 	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 20 * time.Second}}
 	c.await("readiness", func() bool {
@@ -151,6 +155,38 @@ func (c *Connector) Fault(vendor, method string, kind fault.Kind, count int) {
 	}
 }
 
+// Tamper changes the ledger's file as somebody with a database shell would, without
+// what the schema holds against that.
+func (c *Connector) Tamper(statement string) {
+	c.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+c.ledger+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	var drops []string
+	rows, err := db.QueryContext(c.t.Context(), "SELECT 'DROP TRIGGER ' || name FROM sqlite_schema WHERE type = 'trigger'")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var drop string
+		if err := rows.Scan(&drop); err != nil {
+			c.t.Fatal(err)
+		}
+		drops = append(drops, drop)
+	}
+	if err := rows.Err(); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, s := range append(drops, statement) {
+		if _, err := db.ExecContext(c.t.Context(), s); err != nil {
+			c.t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
 // Reply is what the till hears.
 type Reply struct {
 	Code   int
@@ -164,10 +200,16 @@ type Reply struct {
 // Verify redeems 25.50 yuan of the asset, and says what the till heard.
 func (c *Connector) Verify(bizID, assetMappingID string) Reply {
 	c.t.Helper()
+	return c.VerifyFor(bizID, bizID, assetMappingID)
+}
+
+// VerifyFor is Verify for the order T-order and its payment P-order.
+func (c *Connector) VerifyFor(bizID, order, assetMappingID string) Reply {
+	c.t.Helper()
 	body := fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%s","kryPaymentNo":"P-%s","kryMemberId":"1001","thirdMemberId":"1001",
 		"mobile":"13912345678","paymentToken":"canary-token","paymentTokenType":"PAYMENT_TOKEN","requestId":"r","kryBrandId":"11342",
 		"kryShopId":"8066287","operatorId":"1543","operatorName":"欧阳金丝雀","memberAssetsVerificationList":[
-		{"assetMappingId":%q,"assetId":%q,"verifyAmount":2550,"verifyCnt":0}]}`, bizID, bizID, bizID, assetMappingID, assetMappingID)
+		{"assetMappingId":%q,"assetId":%q,"verifyAmount":2550,"verifyCnt":0}]}`, bizID, order, order, assetMappingID, assetMappingID)
 	return c.said(c.Till.Verify(c.t.Context(), []byte(body)))
 }
 
