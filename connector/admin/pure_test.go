@@ -13,25 +13,7 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
-func TestMobileNumbersAreMasked(t *testing.T) {
-	tests := map[string]struct{ in, want string }{
-		"alone":                        {"13912345678", "139****5678"},
-		"in a sentence":                {"call 13912345678, now", "call 139****5678, now"},
-		"two, one character apart":     {"13912345678,13912345679", "139****5678,139****5679"},
-		"with the country's code":      {"+86 13912345678", "139****5678"},
-		"an order number stays":        {"1113434444443211", "1113434444443211"},
-		"a key stays":                  {"HX13912345678ABC", "HX13912345678ABC"},
-		"eleven digits that are none":  {"12012345678", "12012345678"},
-		"nothing":                      {"", ""},
-		"in the words of a JSON value": {`{"member":"13912345678"}`, `{"member":"139****5678"}`},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := scrub(tt.in); got != tt.want {
-				t.Errorf("%q, want %q", got, tt.want)
-			}
-		})
-	}
+func TestANumberAsJSONIsMaskedWhole(t *testing.T) {
 	if got := string(scrubJSON(json.RawMessage(`{"member":13912345678}`))); strings.Contains(got, "12345") || !json.Valid([]byte(got)) {
 		t.Errorf("a number as JSON: %s", got)
 	}

@@ -6,10 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
+	"github.com/hexiao-dev/hexiao/connector/redact"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -153,18 +153,9 @@ func moment(t time.Time) *time.Time {
 	return &t
 }
 
-// mobile is a mainland mobile number that stands alone. Some brands use it as the
-// member's id, and people write it into reasons.
-var mobile = regexp.MustCompile(`(^|[^0-9A-Za-z])(?:\+?86[- ]?)?(1[3-9][0-9])[0-9]{4}([0-9]{4})($|[^0-9A-Za-z])`)
-
-// scrub masks mobile numbers in text, in the way that tills print them. Twice: of two
-// numbers with one character between them the first pass sees the first alone.
-func scrub(text string) string {
-	for range 2 {
-		text = mobile.ReplaceAllString(text, "${1}${2}****${3}${4}")
-	}
-	return text
-}
+// scrub masks mobile numbers in text: some brands use one as the member's id, and
+// people write them into reasons.
+func scrub(text string) string { return redact.Mobiles(text) }
 
 // scrubJSON masks mobile numbers in the texts of a JSON value. A value that holds one
 // as a JSON number is masked whole.
