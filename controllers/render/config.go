@@ -49,23 +49,25 @@ func Config(b *v1alpha1.BrandConnector) ([]byte, error) {
 }
 
 // Revision is a keyed hash over the configuration and the values that it refers to.
-// Each part goes in with its length, so that no two lists of parts look alike.
 func Revision(key, config []byte, values []Value) string {
-	mac := hmac.New(sha256.New, key)
-	part := func(b []byte) {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(b)))
-		mac.Write(size[:])
-		mac.Write(b)
-	}
-	part(config)
+	parts := [][]byte{config}
 	for _, v := range values {
-		part([]byte(v.Source))
-		part([]byte(v.Name))
-		part([]byte(v.Key))
-		part(v.Bytes)
+		parts = append(parts, []byte(v.Source), []byte(v.Name), []byte(v.Key), v.Bytes)
 	}
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	return hex.EncodeToString(keyed(key, parts...)[:16])
+}
+
+// keyed is an HMAC over parts. Each goes in with its length, so that no two lists of
+// parts look alike.
+func keyed(key []byte, parts ...[]byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		mac.Write(size[:])
+		mac.Write(part)
+	}
+	return mac.Sum(nil)
 }
 
 func (r *renderer) configMap(config []byte) *corev1ac.ConfigMapApplyConfiguration {

@@ -29,7 +29,7 @@ func (r *renderer) deployment(revision string) (*appsv1ac.DeploymentApplyConfigu
 	spec := appsv1ac.DeploymentSpec().
 		WithSelector(metav1ac.LabelSelector().WithMatchLabels(SelectorLabels(r.brand))).
 		WithRevisionHistoryLimit(3).
-		WithProgressDeadlineSeconds(300).
+		WithProgressDeadlineSeconds(r.installation.ProgressDeadlineSeconds).
 		WithStrategy(r.strategy()).
 		WithTemplate(r.podTemplate(revision))
 	if n := r.replicas(); n != nil {
@@ -39,7 +39,7 @@ func (r *renderer) deployment(revision string) (*appsv1ac.DeploymentApplyConfigu
 		WithLabels(Labels(r.brand)).
 		WithOwnerReferences(r.owner()).
 		WithSpec(spec)
-	return r.patch(d)
+	return r.patched(d)
 }
 
 // strategy never lets the number of serving Pods sink, except with the embedded

@@ -35,6 +35,15 @@ const (
 	// AnnotationTraceParent is on the pod template: the W3C trace context of the
 	// reconcile that changed the template.
 	AnnotationTraceParent = v1alpha1.Group + "/traceparent"
+	// AnnotationPlatformRevision is on the Deployment: the revision of the platform
+	// (see PlatformRevision) that the pod template is of, or is the same under.
+	AnnotationPlatformRevision = v1alpha1.Group + "/platform-revision"
+	// AnnotationCause is on the Deployment: whose change the Pods were started for.
+	AnnotationCause = v1alpha1.Group + "/cause"
+	// AnnotationIntent is on the Deployment: see Intent.
+	AnnotationIntent = v1alpha1.Group + "/intent"
+	// AnnotationLedger is on the Deployment: the ledger that the brand records in.
+	AnnotationLedger = v1alpha1.Group + "/ledger"
 	// AnnotationTemplateHash is on the Deployment: the hash of its pod template
 	// without AnnotationTraceParent.
 	AnnotationTemplateHash = v1alpha1.Group + "/template-hash"

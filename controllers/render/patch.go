@@ -9,6 +9,7 @@ import (
 	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	kjson "sigs.k8s.io/json"
@@ -16,10 +17,23 @@ import (
 
 const patchField = "spec.workload.patch"
 
-// patch lays spec.workload.patch over the Deployment. What the operator counts on
-// cannot be patched, and a misspelt field is an error rather than nothing.
-func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration) (*appsv1ac.DeploymentApplyConfiguration, error) {
-	given := r.brand.Spec.Workload.Patch
+// patched lays the class's patch over the Deployment, and the brand's over that.
+func (r *renderer) patched(d *appsv1ac.DeploymentApplyConfiguration) (*appsv1ac.DeploymentApplyConfiguration, error) {
+	if r.class != nil {
+		var err error
+		if d, err = r.patch(d, r.class.Spec.Workload.Patch); err != nil {
+			if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
+				invalid.Field += " of ConnectorClass " + r.class.Name
+			}
+			return nil, err
+		}
+	}
+	return r.patch(d, r.brand.Spec.Workload.Patch)
+}
+
+// patch lays a patch over the Deployment. What the operator counts on cannot be patched,
+// and a misspelt field is an error rather than nothing.
+func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration, given *runtime.RawExtension) (*appsv1ac.DeploymentApplyConfiguration, error) {
 	if given == nil || len(given.Raw) == 0 {
 		return d, nil
 	}
@@ -97,4 +111,8 @@ func (r *renderer) checkPatched(d *appsv1ac.DeploymentApplyConfiguration) error 
 		}
 	}
 	return invalidPatch("it removes the container %s", ContainerName)
+}
+
+func invalidPatch(format string, args ...any) error {
+	return &InvalidError{Field: patchField, Problem: fmt.Sprintf(format, args...)}
 }

@@ -4,6 +4,7 @@ package render
 
 import (
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -42,16 +43,41 @@ type Installation struct {
 	// ClientNamespaces are labels of the namespaces that may call the connector,
 	// such as the gateway's; everybody when empty.
 	ClientNamespaces map[string]string
-	// RevisionKey keys the hash on the pod template, so that it tells nothing of
-	// the credentials that went into it.
+	// RevisionKey keys the hashes on a Deployment, so that they tell nothing of
+	// the credentials that went into them.
 	RevisionKey []byte
+	// ProgressDeadlineSeconds is how long a rollout may take before it has failed; 300
+	// when 0.
+	ProgressDeadlineSeconds int32
+}
+
+// with is the installation as a class has it.
+func (i Installation) with(c *v1alpha1.ConnectorClass) Installation {
+	if i.ProgressDeadlineSeconds == 0 {
+		i.ProgressDeadlineSeconds = 300
+	}
+	if c == nil {
+		return i
+	}
+	if c.Spec.Image != "" {
+		i.Image = c.Spec.Image
+	}
+	if c.Spec.ImagePullPolicy != "" {
+		i.ImagePullPolicy = corev1.PullPolicy(c.Spec.ImagePullPolicy)
+	}
+	if d := c.Spec.Rollout.ProgressDeadline; d != nil {
+		i.ProgressDeadlineSeconds = int32(d.Duration / time.Second)
+	}
+	return i
 }
 
 // Inputs of Render.
 type Inputs struct {
 	// Brand to render. It is not changed.
 	Brand *v1alpha1.BrandConnector
-	// Values found for Needs(Brand); optional ones may be missing.
+	// Class of the brand; nil when it has none. It is not changed.
+	Class *v1alpha1.ConnectorClass
+	// Values found for Needs of the brand as v1alpha1.Resolve has it; optional ones may be missing.
 	Values []Value
 	// Installation that runs it.
 	Installation Installation
@@ -73,6 +99,8 @@ type Output struct {
 	ConfigRevision string
 	// TemplateHash is the hash of the pod template.
 	TemplateHash string
+	// Intent is what the brand's team has its hand in.
+	Intent Intent
 
 	deployment *appsv1ac.DeploymentApplyConfiguration
 }
@@ -90,9 +118,12 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Problem }
 // Render renders all objects of a brand. Its error is an *InvalidError when the
 // brand is at fault.
 func Render(in Inputs) (*Output, error) {
-	brand := in.Brand.DeepCopy()
+	brand := v1alpha1.Resolve(in.Brand, in.Class)
 	brand.Default()
-	r := &renderer{brand: brand, values: in.Values, installation: in.Installation}
+	if err := check(brand, in.Class); err != nil {
+		return nil, err
+	}
+	r := &renderer{brand: brand, class: in.Class, values: in.Values, installation: in.Installation.with(in.Class)}
 
 	config, err := Config(brand)
 	if err != nil {
@@ -107,7 +138,13 @@ func Render(in Inputs) (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
+	intent, err := IntentOf(in.Installation.RevisionKey, in.Brand, in.Values)
+	if err != nil {
+		return nil, err
+	}
+	deployment.WithAnnotations(map[string]string{AnnotationLedger: brand.Spec.Ledger.String()})
 	return &Output{
+		Intent:         intent,
 		ConfigRevision: revision,
 		TemplateHash:   hash,
 		deployment:     deployment,
@@ -138,9 +175,27 @@ func (o *Output) SetTraceParent(traceParent string) {
 	}
 }
 
+// Replicas is the number of Pods asked for, or nil when an autoscaler chooses.
+func (o *Output) Replicas() *int32 { return o.deployment.Spec.Replicas }
+
+// check judges what came of a brand and its class: each was judged alone before.
+func check(brand *v1alpha1.BrandConnector, class *v1alpha1.ConnectorClass) error {
+	if l := brand.Spec.Ledger; l.Postgres == nil && l.Embedded == nil {
+		return &InvalidError{Field: "spec.ledger", Problem: "it is missing, and no ConnectorClass has one for this brand: give spec.ledger.postgres or spec.ledger.embedded, or name a class with a ledger"}
+	}
+	if class == nil {
+		return nil
+	}
+	if errs := brand.Validate(); len(errs) > 0 {
+		return &InvalidError{Field: errs[0].Field, Problem: fmt.Sprintf("with what ConnectorClass %s adds: %s", class.Name, errs[0].ErrorBody())}
+	}
+	return nil
+}
+
 // renderer holds what the functions that render one object share.
 type renderer struct {
-	brand        *v1alpha1.BrandConnector // defaulted
+	brand        *v1alpha1.BrandConnector // resolved and defaulted
+	class        *v1alpha1.ConnectorClass // or nil
 	values       []Value
 	installation Installation
 }
@@ -184,10 +239,6 @@ func (r *renderer) replicas() *int32 {
 	default:
 		return new(int32(2))
 	}
-}
-
-func invalidPatch(format string, args ...any) error {
-	return &InvalidError{Field: patchField, Problem: fmt.Sprintf(format, args...)}
 }
 
 // Image is the image of the connector's container.

@@ -48,6 +48,11 @@ func load(t *testing.T, file string) render.Inputs {
 			if err := yaml.UnmarshalStrict(doc, in.Brand); err != nil {
 				t.Fatal(err)
 			}
+		case v1alpha1.KindConnectorClass:
+			in.Class = &v1alpha1.ConnectorClass{}
+			if err := yaml.UnmarshalStrict(doc, in.Class); err != nil {
+				t.Fatal(err)
+			}
 		case "Secret":
 			var s corev1.Secret
 			if err := yaml.UnmarshalStrict(doc, &s); err != nil {
@@ -66,7 +71,7 @@ func load(t *testing.T, file string) render.Inputs {
 			}
 		}
 	}
-	for _, n := range render.Needs(in.Brand) {
+	for _, n := range render.Needs(v1alpha1.Resolve(in.Brand, in.Class)) {
 		if v, ok := data[string(n.Source)+"/"+n.Name+"/"+n.Key]; ok {
 			in.Values = append(in.Values, render.Value{Need: n, Bytes: []byte(v)})
 		}
