@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package manifest
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// UnknownRevision stands for the revision of the configuration, which is a hash over
+// the credentials, too, under a key that only the installation has. A hash without that
+// key would let everybody who can guess a credential find out whether the guess is right.
+const UnknownRevision = "unknown-without-the-installation"
+
+// Render renders a brand's objects in the order in which the operator applies them.
+func Render(b Brand, values []render.Value, i render.Installation) ([]*unstructured.Unstructured, error) {
+	out, err := render.Render(Inputs(b.Object, b.Class, values, i))
+	if err != nil {
+		return nil, err
+	}
+	if len(i.RevisionKey) == 0 {
+		if err := out.SetConfigRevision(UnknownRevision); err != nil {
+			return nil, err
+		}
+	}
+	var objects []*unstructured.Unstructured
+	for _, c := range out.Children {
+		if c.Apply == nil {
+			continue
+		}
+		object, err := Object(c.Apply)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", c.Kind.Kind, c.Name, err)
+		}
+		objects = append(objects, object)
+	}
+	return objects, nil
+}
+
+// Inputs are the renderer's for a brand that Complete made, or Resolve.
+func Inputs(b *v1alpha1.BrandConnector, class *v1alpha1.ConnectorClass, values []render.Value, i render.Installation) render.Inputs {
+	if class != nil {
+		i.Image = cmp.Or(class.Spec.Image, i.Image)
+		i.ImagePullPolicy = cmp.Or(corev1.PullPolicy(class.Spec.ImagePullPolicy), i.ImagePullPolicy)
+	}
+	return render.Inputs{Brand: b, Values: values, Installation: i}
+}
+
+// Object is an apply configuration as what is sent. Owner references are left out when
+// the brand has no uid yet: with none the API server refuses the object, and with one
+// that is made up the garbage collector deletes it.
+func Object(c runtime.ApplyConfiguration) (*unstructured.Unstructured, error) {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("marshal: %w", err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
+		return nil, fmt.Errorf("unmarshal: %w", err)
+	}
+	if owners := u.GetOwnerReferences(); len(owners) > 0 && owners[0].UID == "" {
+		u.SetOwnerReferences(nil)
+	}
+	return u, nil
+}
