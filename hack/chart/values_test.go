@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// change is another legal value, as YAML, and the values without which it has nothing to change.
+type change struct {
+	to   string
+	with string
+}
+
+// changes has another value for every value of the charts.
+var changes = map[string]map[string]change{
+	operatorChart: {
+		"replicas":                                {to: "1"},
+		"image.repository":                        {to: "registry.example/manager"},
+		"image.tag":                               {to: "v9"},
+		"image.digest":                            {to: digest},
+		"image.pullPolicy":                        {to: "Always"},
+		"connector.image.repository":              {to: "registry.example/connector"},
+		"connector.image.tag":                     {to: "v9"},
+		"connector.image.digest":                  {to: digest},
+		"connector.image.pullPolicy":              {to: "Never"},
+		"imagePullSecrets":                        {to: "[{name: registry}]"},
+		"watchNamespaces":                         {to: "[brands]"},
+		"watchLabelSelector":                      {to: "shard=a"},
+		"maxConcurrentReconciles":                 {to: "3"},
+		"logLevel":                                {to: "debug"},
+		"telemetry.otlpEndpoint":                  {to: "http://collector:4318"},
+		"networkPolicy.operator.enabled":          {to: "true"},
+		"networkPolicy.operator.apiServerPorts":   {to: "[8443]", with: "networkPolicy: {operator: {enabled: true}}"},
+		"networkPolicy.monitoringNamespaceLabels": {to: "{team: monitoring}"},
+		"networkPolicy.clientNamespaceLabels":     {to: "{team: edge}"},
+		"crds.enabled":                            {to: "false"},
+		"crds.keep":                               {to: "false"},
+		"rbac.create":                             {to: "false"},
+		"rbac.aggregate":                          {to: "false"},
+		"serviceAccount.create":                   {to: "false"},
+		"serviceAccount.name":                     {to: "operator"},
+		"serviceAccount.annotations":              {to: "{a: b}"},
+		"resources":                               {to: "{limits: {cpu: 1}}"},
+		"nodeSelector":                            {to: "{pool: system}"},
+		"tolerations":                             {to: "[{operator: Exists}]"},
+		"affinity":                                {to: "{nodeAffinity: {}}"},
+		"priorityClassName":                       {to: "system-cluster-critical"},
+		"podLabels":                               {to: "{team: platform}"},
+		"podAnnotations":                          {to: "{a: b}"},
+		"extraArgs":                               {to: "[--leader-elect=false]"},
+		"metrics.service.enabled":                 {to: "true"},
+		"metrics.podMonitor.enabled":              {to: "true"},
+		"metrics.podMonitor.interval":             {to: "15s", with: "metrics: {podMonitor: {enabled: true}}"},
+		"metrics.podMonitor.labels":               {to: "{release: prometheus}", with: "metrics: {podMonitor: {enabled: true}}"},
+		"prometheusRule.enabled":                  {to: "true"},
+		"prometheusRule.labels":                   {to: "{release: prometheus}", with: "prometheusRule: {enabled: true}"},
+		"prometheusRule.repositoryURL":            {to: "https://git.example/", with: "prometheusRule: {enabled: true}"},
+		"dashboard.enabled":                       {to: "true"},
+		"dashboard.labels":                        {to: "{team: platform}", with: "dashboard: {enabled: true}"},
+		"dashboard.annotations":                   {to: "{folder: Hexiao}", with: "dashboard: {enabled: true}"},
+	},
+	crdChart: {
+		"keep": {to: "false"},
+	},
+}
+
+const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// TestEveryValueChangesSomething sets each value of values.yaml by itself: a value that
+// changes nothing is a promise that the chart does not keep.
+func TestEveryValueChangesSomething(t *testing.T) {
+	for chart, changes := range changes {
+		values := documentedValues(t, chart)
+		for path := range changes {
+			if values[path] == nil {
+				t.Errorf("%s: %s has a change here, but values.yaml does not have it", chart, path)
+			}
+		}
+		for path := range values {
+			t.Run(chart+"/"+path, func(t *testing.T) {
+				t.Parallel()
+				c, ok := changes[path]
+				if !ok {
+					t.Fatal("no other value is known: add one to changes")
+				}
+				before, err := template(t, chart, c.with)
+				must(t, err)
+				after, err := template(t, chart, c.with, "--set-json", path+"="+toJSON(t, c.to))
+				must(t, err)
+				if before == after {
+					t.Errorf("nothing changes when it is %s", c.to)
+				}
+			})
+		}
+	}
+}
+
+// TestTheSchemaRefusesAnotherType gives each value one of another type: a value that the schema
+// does not know is refused for being unknown, and one that it does not type is accepted.
+func TestTheSchemaRefusesAnotherType(t *testing.T) {
+	for chart := range changes {
+		for path, value := range documentedValues(t, chart) {
+			t.Run(chart+"/"+path, func(t *testing.T) {
+				t.Parallel()
+				wrong := `"of another type"`
+				if value.Kind == yaml.ScalarNode && value.ShortTag() == "!!str" {
+					wrong = `{"of": "another type"}`
+				}
+				_, err := template(t, chart, "", "--set-json", path+"="+wrong)
+				refused(t, err, "/"+strings.ReplaceAll(path, ".", "/"))
+			})
+		}
+	}
+}
+
+// TestTheSchemaRefusesAMisspeltKey adds a key to every level of the values.
+func TestTheSchemaRefusesAMisspeltKey(t *testing.T) {
+	for chart := range changes {
+		levels := map[string]bool{"": true}
+		for path := range documentedValues(t, chart) {
+			for at := strings.LastIndex(path, "."); at > 0; at = strings.LastIndex(path, ".") {
+				path = path[:at]
+				levels[path+"."] = true
+			}
+		}
+		for level := range levels {
+			t.Run(chart+"/"+level, func(t *testing.T) {
+				t.Parallel()
+				_, err := template(t, chart, "", "--set", level+"misspelt=1")
+				refused(t, err, "'misspelt' not allowed")
+			})
+		}
+	}
+}
+
+func TestTheSchemaRefusesWhatCannotBe(t *testing.T) {
+	for name, test := range map[string]struct{ values, want string }{
+		"less than no replica":                  {"replicas: -1", "/replicas"},
+		"an image of no name":                   {"image: {repository: ''}", "/image/repository"},
+		"a digest without its algorithm":        {"image: {digest: 0123abc}", "/image/digest"},
+		"a shortened digest":                    {"connector: {image: {digest: 'sha256:0123'}}", "/connector/image/digest"},
+		"a pull policy that is none":            {"image: {pullPolicy: Sometimes}", "/image/pullPolicy"},
+		"a pull secret by its name alone":       {"imagePullSecrets: [registry]", "/imagePullSecrets/0"},
+		"a namespace in capitals":               {"watchNamespaces: [Brands]", "/watchNamespaces/0"},
+		"a namespace twice":                     {"watchNamespaces: [brands, brands]", "/watchNamespaces"},
+		"no reconcile at a time":                {"maxConcurrentReconciles: 0", "/maxConcurrentReconciles"},
+		"a log level that is none":              {"logLevel: verbose", "/logLevel"},
+		"a receiver without a scheme":           {"telemetry: {otlpEndpoint: 'collector:4318'}", "/telemetry/otlpEndpoint"},
+		"a label that is a number":              {"podLabels: {a: 1}", "/podLabels/a"},
+		"an API server without a port":          {"networkPolicy: {operator: {apiServerPorts: []}}", "/networkPolicy/operator/apiServerPorts"},
+		"a port that is none":                   {"networkPolicy: {operator: {apiServerPorts: [70000]}}", "/networkPolicy/operator/apiServerPorts/0"},
+		"resources with a misspelt key":         {"resources: {request: {cpu: 1}}", "'request' not allowed"},
+		"a quantity that is none":               {"resources: {limits: {memory: 512 MB}}", "/resources/limits/memory"},
+		"a toleration with a misspelt key":      {"tolerations: [{keys: a}]", "'keys' not allowed"},
+		"a toleration with an unknown effect":   {"tolerations: [{effect: Never}]", "/tolerations/0/effect"},
+		"affinity with a misspelt key":          {"affinity: {podAntiaffinity: {}}", "'podAntiaffinity' not allowed"},
+		"affinity with a misspelt key below":    {"affinity: {podAntiAffinity: {required: []}}", "'required' not allowed"},
+		"an argument that is a number":          {"extraArgs: [1]", "/extraArgs/0"},
+		"an interval without a unit":            {"metrics: {podMonitor: {interval: '30'}}", "/metrics/podMonitor/interval"},
+		"a repository's URL without its ending": {"prometheusRule: {repositoryURL: 'https://git.example'}", "/prometheusRule/repositoryURL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := template(t, operatorChart, test.values)
+			refused(t, err, test.want)
+		})
+	}
+}
+
+// TestEveryValueMayBeSetToItsDefault catches a schema that is stricter than the chart.
+func TestEveryValueMayBeSetToItsDefault(t *testing.T) {
+	for chart := range changes {
+		raw, err := checkout.read(chart + "/values.yaml")
+		must(t, err)
+		if _, err := template(t, chart, string(raw)); err != nil {
+			t.Errorf("%s: %v", chart, err)
+		}
+	}
+}
+
+func TestAnOlderKubernetesIsRefused(t *testing.T) {
+	for chart := range changes {
+		_, err := template(t, chart, "", "--kube-version", "1.30.9")
+		if err == nil || !strings.Contains(err.Error(), "requires kubeVersion: >=1.31") {
+			t.Errorf("%s: got the error %v", chart, err)
+		}
+	}
+}
+
+// refused wants an error of the schema that names the value.
+func refused(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), "don't meet the specifications of the schema") || !strings.Contains(err.Error(), want) {
+		t.Errorf("got the error %v, want one of the schema with %q", err, want)
+	}
+}
+
+// documentedValues are the values with a comment of their own, by their paths.
+func documentedValues(t *testing.T, chart string) map[string]*yaml.Node {
+	t.Helper()
+	raw, err := checkout.read(chart + "/values.yaml")
+	must(t, err)
+	var doc yaml.Node
+	must(t, yaml.Unmarshal(raw, &doc))
+	found := map[string]*yaml.Node{}
+	collect(found, "", doc.Content[0])
+	if len(found) == 0 {
+		t.Fatalf("%s has no values", chart)
+	}
+	return found
+}
+
+func collect(found map[string]*yaml.Node, prefix string, node *yaml.Node) {
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		if strings.HasPrefix(key.HeadComment, "# -- ") {
+			found[prefix+key.Value] = value
+			continue
+		}
+		collect(found, prefix+key.Value+".", value)
+	}
+}
+
+func toJSON(t *testing.T, text string) string {
+	t.Helper()
+	out, err := sigsyaml.YAMLToJSON([]byte(text))
+	must(t, err)
+	return string(out)
+}
