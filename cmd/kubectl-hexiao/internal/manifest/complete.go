@@ -19,16 +19,15 @@ type ClassFinder func(name string) (*v1alpha1.ConnectorClass, error)
 // NoClasses finds none: without a cluster there are those of the files alone.
 func NoClasses(string) (*v1alpha1.ConnectorClass, error) { return nil, nil }
 
-// Complete makes of each brand what the API server and the operator would: with a
-// namespace, with its class's values and its defaults, and held against every demand.
-// All errors come at once. A namespace that was asked for must be the file's; otherwise
+// Complete gives each brand a namespace and its class, and holds both against every
+// demand. All errors come at once. A namespace that was asked for must be the file's; otherwise
 // is for the brands whose file names none.
 func (s *Set) Complete(asked, otherwise string, elsewhere ClassFinder) error {
 	var errs []error
 	for _, c := range s.classes {
 		c.object.Default()
 		for _, e := range c.object.Validate() {
-			errs = append(errs, fmt.Errorf("%s: %s %s: %w", c.source, kindClass, c.object.Name, e))
+			errs = append(errs, fmt.Errorf("%s: %s %s: %w", c.source, v1alpha1.KindConnectorClass, c.object.Name, e))
 		}
 	}
 	for i := range s.Brands {
@@ -42,13 +41,10 @@ func (s *Set) Complete(asked, otherwise string, elsewhere ClassFinder) error {
 			errs = append(errs, err)
 			continue
 		}
-		b.Object = v1alpha1.Resolve(b.Object, b.Class)
-		b.Object.Default()
-		for _, e := range b.Object.Validate() {
+		defaulted := b.Object.DeepCopy()
+		defaulted.Default()
+		for _, e := range defaulted.Validate() {
 			errs = append(errs, b.fault("%w", e))
-		}
-		if l := b.Object.Spec.Ledger; l.Postgres == nil && l.Embedded == nil {
-			errs = append(errs, b.fault("spec.ledger: there is none, nor does a class give one: give spec.ledger.postgres or spec.ledger.embedded"))
 		}
 	}
 	return errors.Join(errs...)
@@ -71,7 +67,7 @@ func (s *Set) classOf(b *Brand, elsewhere ClassFinder) (*v1alpha1.ConnectorClass
 	case err != nil:
 		return nil, b.fault("spec.connectorClassName: %w", err)
 	case c == nil && b.Object.Spec.ConnectorClassName != "":
-		return nil, b.fault("spec.connectorClassName: there is no %s %s here: give its file with -f, too", kindClass, name)
+		return nil, b.fault("spec.connectorClassName: there is no %s %s here: give its file with -f, too", v1alpha1.KindConnectorClass, name)
 	}
 	return c, nil
 }
@@ -83,7 +79,7 @@ func (s *Set) classOf(b *Brand, elsewhere ClassFinder) (*v1alpha1.ConnectorClass
 func (s *Set) Values(b Brand, dir string) ([]render.Value, error) {
 	var values []render.Value
 	var errs []error
-	for _, need := range render.Needs(b.Object) {
+	for _, need := range render.Needs(v1alpha1.Resolve(b.Object, b.Class)) {
 		value, where, err := s.value(b, need, dir)
 		if err == nil && value != nil {
 			value, err = demand(need, value, where)

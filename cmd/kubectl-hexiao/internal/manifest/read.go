@@ -20,14 +20,11 @@ import (
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 )
 
-const kindClass = "ConnectorClass"
-
 // Brand is a BrandConnector and where it was read.
 type Brand struct {
 	// Source is the file and, of several documents in it, the line.
 	Source string
-	// Object is the brand: as it stands there, and after Complete with its class's
-	// values and all defaults.
+	// Object is the brand as it stands there; after Complete with a namespace.
 	Object *v1alpha1.BrandConnector
 	// Class of the brand, or nil; known after Complete.
 	Class *v1alpha1.ConnectorClass
@@ -184,13 +181,13 @@ func (s *Set) add(source string, raw []byte) error {
 			errs = append(errs, s.add(fmt.Sprintf("%s: item %d", source, i), item))
 		}
 		return errors.Join(errs...)
-	case (h.Kind == v1alpha1.KindBrandConnector || h.Kind == kindClass) && h.APIVersion != v1alpha1.GroupVersion.String():
+	case (h.Kind == v1alpha1.KindBrandConnector || h.Kind == v1alpha1.KindConnectorClass) && h.APIVersion != v1alpha1.GroupVersion.String():
 		return fmt.Errorf("%s: %s: apiVersion is %q: use %s", source, what, h.APIVersion, v1alpha1.GroupVersion)
 	case h.Kind == v1alpha1.KindBrandConnector:
 		b := &v1alpha1.BrandConnector{}
 		s.Brands = append(s.Brands, Brand{Source: source, Object: b})
 		return decode(source, what, raw, b)
-	case h.Kind == kindClass:
+	case h.Kind == v1alpha1.KindConnectorClass:
 		c := &v1alpha1.ConnectorClass{}
 		s.classes = append(s.classes, class{source, c})
 		return decode(source, what, raw, c)
@@ -231,7 +228,7 @@ func (s *Set) twice() error {
 		once(b.Source, v1alpha1.KindBrandConnector, b.Object.Namespace, b.Object.Name)
 	}
 	for _, c := range s.classes {
-		once(c.source, kindClass, "", c.object.Name)
+		once(c.source, v1alpha1.KindConnectorClass, "", c.object.Name)
 	}
 	return errors.Join(errs...)
 }

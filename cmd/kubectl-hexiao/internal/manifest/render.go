@@ -3,16 +3,13 @@
 package manifest
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
-	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -23,7 +20,7 @@ const UnknownRevision = "unknown-without-the-installation"
 
 // Render renders a brand's objects in the order in which the operator applies them.
 func Render(b Brand, values []render.Value, i render.Installation) ([]*unstructured.Unstructured, error) {
-	out, err := render.Render(Inputs(b.Object, b.Class, values, i))
+	out, err := render.Render(render.Inputs{Brand: b.Object, Class: b.Class, Values: values, Installation: i})
 	if err != nil {
 		return nil, err
 	}
@@ -44,15 +41,6 @@ func Render(b Brand, values []render.Value, i render.Installation) ([]*unstructu
 		objects = append(objects, object)
 	}
 	return objects, nil
-}
-
-// Inputs are the renderer's for a brand that Complete made, or Resolve.
-func Inputs(b *v1alpha1.BrandConnector, class *v1alpha1.ConnectorClass, values []render.Value, i render.Installation) render.Inputs {
-	if class != nil {
-		i.Image = cmp.Or(class.Spec.Image, i.Image)
-		i.ImagePullPolicy = cmp.Or(corev1.PullPolicy(class.Spec.ImagePullPolicy), i.ImagePullPolicy)
-	}
-	return render.Inputs{Brand: b, Values: values, Installation: i}
 }
 
 // Object is an apply configuration as what is sent. Owner references are left out when
