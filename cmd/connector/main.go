@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/connector/brand"
 	"github.com/hexiao-dev/hexiao/connector/service"
 	"github.com/hexiao-dev/hexiao/connector/telemetry"
@@ -29,7 +30,33 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()
+	if os.Getpid() == 1 { // not for a command that somebody runs beside it
+		lastWords(v1alpha1.TerminationLog, err)
+	}
 	os.Exit(exitCode(err))
+}
+
+// maxLastWords is what Kubernetes keeps of a container's last words, in bytes.
+const maxLastWords = 4096
+
+// lastWords writes why the program ends, in one line, where Kubernetes looks for it. What
+// it would take otherwise is the end of the log, where an error stands between others.
+// Outside a container there is no such file, and none is made.
+func lastWords(path string, err error) {
+	if err == nil {
+		return
+	}
+	f, missing := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if missing != nil {
+		return // the log has it
+	}
+	words := strings.Join(strings.FieldsFunc(err.Error(), func(c rune) bool { return c == '\n' || c == '\t' }), "; ")
+	words = strings.ReplaceAll(words, ":; ", ": ")
+	if len(words) > maxLastWords-1 {
+		words = strings.ToValidUTF8(words[:maxLastWords-1], "")
+	}
+	_, _ = f.WriteString(words + "\n")
+	_ = f.Close()
 }
 
 func command(stdout, stderr io.Writer) *cobra.Command {

@@ -58,7 +58,7 @@ func migrate(ctx context.Context, db *sql.DB, d dialect) error {
 		return fmt.Errorf("migrate: read the schema's version: %w", err)
 	}
 	if current > target {
-		return fmt.Errorf("migrate: the ledger's schema has version %d and this program knows up to %d: run a program at least as new as the one that wrote it", current, target)
+		return &refusal{fmt.Errorf("migrate: the ledger's schema has version %d and this program knows up to %d: run a program at least as new as the one that wrote it", current, target)}
 	}
 	if current == target {
 		return nil

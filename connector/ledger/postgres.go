@@ -30,11 +30,11 @@ var identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 func openPostgres(ctx context.Context, c Config) (*postgresStore, error) {
 	if c.Schema != "" && !identifier.MatchString(c.Schema) {
-		return nil, fmt.Errorf("schema %q: want lower case letters, digits and underscores, at most 63, no digit first", c.Schema)
+		return nil, &refusal{fmt.Errorf("schema %q: want lower case letters, digits and underscores, at most 63, no digit first", c.Schema)}
 	}
 	config, err := pgxpool.ParseConfig(c.DSN)
 	if err != nil {
-		return nil, fmt.Errorf("parse the DSN: %w", err) // pgx leaves the password out
+		return nil, &refusal{notParsed(c.DSN, err)}
 	}
 	if c.Schema != "" {
 		config.ConnConfig.RuntimeParams["search_path"] = c.Schema
@@ -70,6 +70,15 @@ func openPostgres(ctx context.Context, c Config) (*postgresStore, error) {
 	return s, nil
 }
 
+// notParsed says why a DSN cannot be parsed. pgx leaves the password of a URL out; what is
+// no URL may be a password as a whole, and is not repeated.
+func notParsed(dsn string, err error) error {
+	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
+		return errors.New("parse the DSN: use a URL: postgres://user:password@host:5432/database, with what is special in the password percent-encoded")
+	}
+	return fmt.Errorf("parse the DSN: %w", err)
+}
+
 // durable makes sure that a commit on this connection waits for the disk. A setting that is stronger (remote_apply) is left alone.
 func durable(ctx context.Context, conn *pgx.Conn) error {
 	var level string
@@ -94,7 +103,7 @@ func (s *postgresStore) prepare(ctx context.Context, schema string) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	if fsync == "off" {
-		return errors.New("the server runs with fsync = off: a ledger there is not durable; set fsync = on")
+		return &refusal{errors.New("the server runs with fsync = off: a ledger there is not durable; set fsync = on")}
 	}
 	if schema == "" {
 		return nil

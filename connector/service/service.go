@@ -152,7 +152,8 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 // open makes everything that needs the ledger. A database that is not there yet is
-// waited for: the probes say that the process lives and is not ready.
+// waited for: the probes say that the process lives and is not ready. A refusal that
+// stays until somebody changes something ends the process, which says why at its end.
 func (s *Service) open(ctx context.Context) error {
 	config, backend := s.ledgerConfig()
 	config.Observer = ledgerMetrics{s.meter, backend}
@@ -161,7 +162,7 @@ func (s *Service) open(ctx context.Context) error {
 		if s.ledger, err = ledger.Open(ctx, config); err == nil {
 			break
 		}
-		if backend == "sqlite" || ctx.Err() != nil {
+		if backend == "sqlite" || ctx.Err() != nil || !ledger.Passing(err) {
 			return err
 		}
 		s.log.ErrorContext(ctx, "the ledger cannot be opened; trying again", "error", err, "in", delay.String())
