@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
@@ -17,23 +18,20 @@ import (
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/hack/gitops"
 )
 
-// kstatus is how tools that follow kstatus read an object with these conditions:
-// https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
-func kstatus(generation int64, s v1alpha1.BrandConnectorStatus) string {
-	switch {
-	case s.ObservedGeneration != generation:
-		return "InProgress"
-	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReconciling):
-		return "InProgress"
-	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionStalled):
-		return "Failed"
-	case meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionReady):
-		return "Current"
-	default:
-		return "InProgress"
+// kstatus is how tools that follow kstatus read a brand, by their own code.
+func kstatus(b *v1alpha1.BrandConnector) string {
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(b)
+	if err != nil {
+		return err.Error()
 	}
+	read, err := gitops.Flux(object)
+	if err != nil {
+		return err.Error()
+	}
+	return string(read)
 }
 
 // anyScope draws what the phases may have found.
@@ -125,7 +123,7 @@ func TestEveryStatusReadsTheSameByReadyAndByKstatus(t *testing.T) {
 		if stalled != nil {
 			want = "Failed"
 		}
-		if got := kstatus(s.brand.Generation, s.brand.Status); got != want {
+		if got := kstatus(s.brand); got != want {
 			t.Fatalf("kstatus reads %s, want %s: %+v", got, want, conditions)
 		}
 		if ready.Status == metav1.ConditionTrue && (reconciling != nil || stalled != nil) {
@@ -155,7 +153,8 @@ func TestEveryStatusReadsTheSameByReadyAndByKstatus(t *testing.T) {
 }
 
 func TestANewObjectIsInProgressBeforeAnybodyLooked(t *testing.T) {
-	if got := kstatus(1, v1alpha1.BrandConnectorStatus{ObservedGeneration: -1}); got != "InProgress" {
+	b := &v1alpha1.BrandConnector{ObjectMeta: metav1.ObjectMeta{Generation: 1}, Status: v1alpha1.BrandConnectorStatus{ObservedGeneration: -1}}
+	if got := kstatus(b); got != "InProgress" {
 		t.Errorf("got %s", got)
 	}
 }
