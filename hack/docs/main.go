@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command docs writes docs/reference/brandconnector.md, the reference of the
-// BrandConnector's fields, from the CRD. Run it at the root of the repository, after
-// controller-gen. With --check it writes nothing and fails when the page is not current.
+// Command docs writes the reference pages that follow from the code:
+//
+//   - a page for each CRD under config/crd, with its fields;
+//   - rbac.md, from the generated roles, with the reason for each right from rights.go;
+//   - operator-metrics.md, from the operator's collectors.
+//
+// Run it at the root of the repository, after controller-gen. With --check it writes
+// nothing and fails when a page is not current. It fails in any case when a page cannot be
+// whole: a right without a reason, a label without a meaning.
 //
 // The package's tests check all pages of the repository: that links lead somewhere, and
 // that the commands and metrics that are named exist. They look at the alerts and the
@@ -14,38 +20,49 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 )
 
-const (
-	crdFile   = "config/crd/connect.hexiao.dev_brandconnectors.yaml"
-	reference = "docs/reference/brandconnector.md"
-)
+// generators make pages, by their path in the repository whose root they are given.
+var generators = []func(root string) (map[string][]byte, error){
+	referencePages,
+	rightsPage,
+	operatorMetricsPage,
+}
 
 func main() {
-	check := flag.Bool("check", false, "write nothing; fail when the page is not current")
+	check := flag.Bool("check", false, "write nothing; fail when a page is not current")
 	flag.Parse()
-	if err := run(*check); err != nil {
+	if err := run(".", *check); err != nil {
 		fmt.Fprintln(os.Stderr, "docs:", err)
 		os.Exit(1)
 	}
 }
 
-func run(check bool) error {
-	crd, err := os.ReadFile(crdFile)
-	if err != nil {
-		return err
+// run goes on after an error: what can be written is.
+func run(root string, check bool) error {
+	var errs []error
+	for _, generate := range generators {
+		pages, err := generate(root)
+		errs = append(errs, err)
+		for _, name := range slices.Sorted(maps.Keys(pages)) {
+			errs = append(errs, write(root, name, pages[name], check))
+		}
 	}
-	page, err := referencePage(crd)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", crdFile, err)
-	}
-	old, err := os.ReadFile(reference)
+	return errors.Join(errs...)
+}
+
+func write(root, name string, page []byte, check bool) error {
+	file := filepath.Join(root, name)
+	old, err := os.ReadFile(file)
 	if err == nil && bytes.Equal(old, page) {
 		return nil
 	}
 	if check {
-		return errors.Join(err, fmt.Errorf("%s is not current: run `go run ./hack/docs` and commit", reference))
+		return errors.Join(err, fmt.Errorf("%s is not current: run `go run ./hack/docs` and commit", name))
 	}
-	return os.WriteFile(reference, page, 0o644)
+	return os.WriteFile(file, page, 0o644)
 }

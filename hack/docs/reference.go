@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,47 +19,66 @@ import (
 
 type schema = apiextensions.JSONSchemaProps
 
-// referencePage is the page of a CRD's one version.
-func referencePage(raw []byte) ([]byte, error) {
-	var crd apiextensions.CustomResourceDefinition
-	if err := yaml.UnmarshalStrict(raw, &crd); err != nil {
+// referencePages makes a page of each CRD.
+func referencePages(root string) (map[string][]byte, error) {
+	files, err := filepath.Glob(filepath.Join(root, "config/crd/connect.hexiao.dev_*.yaml"))
+	if err != nil {
 		return nil, err
 	}
+	if len(files) == 0 {
+		return nil, errors.New("config/crd has no CRDs: run controller-gen first")
+	}
+	pages := map[string][]byte{}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		singular, page, err := referencePage("config/crd/"+filepath.Base(file), raw)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", file, err)
+		}
+		pages["docs/reference/"+singular+".md"] = page
+	}
+	return pages, nil
+}
+
+// referencePage is the page of a CRD's one version, and the singular of its kind.
+func referencePage(source string, raw []byte) (singular string, content []byte, err error) {
+	var crd apiextensions.CustomResourceDefinition
+	if err := yaml.UnmarshalStrict(raw, &crd); err != nil {
+		return "", nil, err
+	}
 	if len(crd.Spec.Versions) != 1 || crd.Spec.Versions[0].Schema == nil {
-		return nil, errors.New("it has not one version with a schema: extend hack/docs")
+		return "", nil, errors.New("it has not one version with a schema: extend hack/docs")
 	}
 	p := &page{}
-	p.head(&crd)
+	p.head(source, &crd)
 	root := crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 	for _, part := range []string{"spec", "status"} {
 		sub, ok := root.Properties[part]
 		if !ok {
-			return nil, fmt.Errorf("it has no %s", part)
+			return "", nil, fmt.Errorf("it has no %s", part)
 		}
 		p.section(part, &sub)
 	}
-	return p.Bytes(), nil
+	return strings.ToLower(crd.Spec.Names.Kind), p.Bytes(), nil
 }
 
 type page struct{ bytes.Buffer }
 
 func (p *page) printf(format string, args ...any) { fmt.Fprintf(&p.Buffer, format, args...) }
 
-func (p *page) head(crd *apiextensions.CustomResourceDefinition) {
+func (p *page) head(source string, crd *apiextensions.CustomResourceDefinition) {
 	names, version := crd.Spec.Names, crd.Spec.Versions[0]
-	p.printf(`# %[1]s
-
-<!-- Generated from %[2]s by "go run ./hack/docs"; do not edit. -->
-
-%[3]s
-
-`+"`apiVersion: %[4]s/%[5]s`, `kind: %[1]s`; %[6]s. `kubectl` takes `%[7]s`, `%[8]s` or the category `%[9]s`.\n"+`
-Every rule on this page is checked by the API server when the object is written. There is no webhook. The connector makes the
-same demands on the spec of a file, except those that compare with an older object. What the conditions in the status mean is
-in [the operator](../design/operator.md#conditions); whole objects are in [config/samples](../../config/samples).
-
-`, names.Kind, crdFile, text(version.Schema.OpenAPIV3Schema.Description), crd.Spec.Group, version.Name, strings.ToLower(string(crd.Spec.Scope)),
-		names.Plural, strings.Join(names.ShortNames, "`, `"), strings.Join(names.Categories, "`, `"))
+	p.printf("# %s\n\n<!-- Generated from %s by \"go run ./hack/docs\"; do not edit. -->\n\n%s\n\n", names.Kind, source, text(version.Schema.OpenAPIV3Schema.Description))
+	p.printf("`apiVersion: %s/%s`, `kind: %s`; %s. `kubectl` takes `%s`.\n\n", crd.Spec.Group, version.Name, names.Kind, strings.ToLower(string(crd.Spec.Scope)),
+		strings.Join(slices.Concat([]string{names.Plural}, names.ShortNames), "`, `")+"` or the category `"+strings.Join(names.Categories, "`, `"))
+	p.printf("Every rule on this page is checked by the API server when the object is written. There is no webhook.")
+	if names.Kind == "BrandConnector" {
+		p.printf(" The connector makes the\nsame demands on the spec of a file, except those that compare with an older object.")
+	}
+	p.printf(" What the conditions in the status mean is\nin [the operator](../design/operator.md#conditions); whole objects are in [config/samples](../../config/samples).\n\n")
 	p.rules(version.Schema.OpenAPIV3Schema.XValidations)
 	p.printf("## Columns of kubectl get\n\n| column | value | shown |\n| --- | --- | --- |\n")
 	for _, c := range version.AdditionalPrinterColumns {
@@ -67,7 +88,9 @@ in [the operator](../design/operator.md#conditions); whole objects are in [confi
 		}
 		p.printf("| %s | `%s` | %s |\n", strings.ToUpper(c.Name), cell(strings.TrimPrefix(c.JSONPath, ".")), shown)
 	}
-	p.printf("\n`kubectl scale` sets `%s`.\n", strings.TrimPrefix(version.Subresources.Scale.SpecReplicasPath, "."))
+	if sub := version.Subresources; sub != nil && sub.Scale != nil {
+		p.printf("\n`kubectl scale` sets `%s`.\n", strings.TrimPrefix(sub.Scale.SpecReplicasPath, "."))
+	}
 }
 
 // section describes an object: its rules, a row for each field, and then the objects
