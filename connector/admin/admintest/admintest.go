@@ -87,9 +87,20 @@ type Connector struct {
 // Start runs a connector until the test ends.
 func Start(t testing.TB) *Connector {
 	t.Helper()
+	return StartTraced(t, "")
+}
+
+// StartTraced is Start with a collector that takes OTLP over HTTP, such as
+// http://127.0.0.1:4318.
+func StartTraced(t testing.TB, otlp string) *Connector {
+	t.Helper()
+	telemetry := ""
+	if otlp != "" {
+		telemetry = fmt.Sprintf("  telemetry: {otlpEndpoint: %q, samplingPercent: 100}\n", otlp)
+	}
 	vendors := sandboxtest.Start(t, sandbox.DemoConfig())
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "brand.yaml"), fmt.Sprintf(object, vendors.ZhimaiURL, vendors.ALSCURL))
+	write(t, filepath.Join(dir, "brand.yaml"), fmt.Sprintf(object, vendors.ZhimaiURL, vendors.ALSCURL)+telemetry)
 	for path, value := range credentials {
 		write(t, filepath.Join(dir, path), value)
 	}
@@ -213,7 +224,7 @@ func (c *Connector) VerifyFor(bizID, order, assetMappingID string) Reply {
 	return c.said(c.Till.Verify(c.t.Context(), []byte(body)))
 }
 
-// Reverse takes back what flowID redeemed.
+// Reverse takes back what flowID redeemed for the order T-original.
 func (c *Connector) Reverse(bizID, original, flowID, assetMappingID string) Reply {
 	c.t.Helper()
 	body := fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%s","kryPaymentNo":"P-%s","kryRefundPaymentNo":"R-%s","thirdFlowNo":%q,"kryMemberId":"1001",
@@ -221,6 +232,30 @@ func (c *Connector) Reverse(bizID, original, flowID, assetMappingID string) Repl
 		"assetsReverseVerificationList":[{"assetMappingId":%q,"assetId":%q,"reverseVerifyAmount":2550,"reverseVerifyCnt":0}]}`,
 		bizID, original, original, bizID, flowID, assetMappingID, assetMappingID)
 	return c.said(c.Till.Reverse(c.t.Context(), []byte(body)))
+}
+
+// Decide takes a decision on the redemption's first leg by force, after a look-up.
+func (c *Connector) Decide(bizID, decision string) {
+	c.t.Helper()
+	if _, err := c.Client.LookUp(c.t.Context(), "VERIFY", bizID, adminapi.Person{Who: "li@example.com"}); err != nil {
+		c.t.Fatal(err)
+	}
+	_, err := c.Client.Resolve(c.t.Context(), "VERIFY", bizID, 0, adminapi.Decision{Decision: decision, Reason: "the guest's bill was cancelled", Who: "li@example.com", Force: true})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Settled waits until the redemption has its answer.
+func (c *Connector) Settled(bizID string) {
+	c.t.Helper()
+	c.await("answer of "+bizID, func() bool {
+		r, err := c.Client.Redemption(c.t.Context(), "VERIFY", bizID)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return r.ConcludedAt != nil
+	})
 }
 
 func (c *Connector) said(_ int, raw []byte, err error) Reply {

@@ -50,7 +50,7 @@ func Evidence(w io.Writer, r adminapi.Redemption) error {
 	if err := events(&b, r.Events); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, cleanLines(b.String()))
+	_, err := io.WriteString(w, CleanLines(b.String()))
 	return err
 }
 
@@ -141,7 +141,7 @@ func Finding(f adminapi.Finding) string {
 	if f.Alarm {
 		text += "\n  ALARM: it was concluded as refused"
 	}
-	return cleanLines(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, stamp(&f.At), text))
+	return CleanLines(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, stamp(&f.At), text))
 }
 
 func events(b *bytes.Buffer, list []adminapi.Event) error {
@@ -186,8 +186,8 @@ func stamp(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// cleanLines cleans text that has lines of its own.
-func cleanLines(text string) string {
+// CleanLines cleans text that has lines of its own.
+func CleanLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimRight(Clean(l), " ")
@@ -211,7 +211,7 @@ func Recorded(w io.Writer, r adminapi.Resolved, leg int) error {
 	if r.Redemption.Contradiction {
 		b.WriteString("  ALARM: evidence contradicts what was concluded; see docs/guides/in-doubt.md\n")
 	}
-	_, err := io.WriteString(w, cleanLines(b.String()))
+	_, err := io.WriteString(w, CleanLines(b.String()))
 	return err
 }
 
