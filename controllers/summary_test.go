@@ -79,6 +79,12 @@ func anyDeployment(t *rapid.T) *appsv1.Deployment {
 	n := func(name string) int32 { return rapid.Int32Range(0, 2).Draw(t, name) }
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Generation: rapid.Int64Range(1, 2).Draw(t, "deployment generation")}}
 	d.Spec.Replicas = new(n("replicas"))
+	if rapid.Bool().Draw(t, "rolled out") { // by chance alone it hardly ever would be
+		d.Generation = 2
+		d.Status = appsv1.DeploymentStatus{ObservedGeneration: 2, Replicas: *d.Spec.Replicas, UpdatedReplicas: *d.Spec.Replicas, AvailableReplicas: *d.Spec.Replicas,
+			Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}}}
+		return d
+	}
 	d.Status = appsv1.DeploymentStatus{ObservedGeneration: rapid.Int64Range(0, 2).Draw(t, "deployment observed"),
 		Replicas: n("pods"), UpdatedReplicas: n("updated"), AvailableReplicas: n("available")}
 	status := rapid.SampledFrom([]corev1.ConditionStatus{corev1.ConditionTrue, corev1.ConditionFalse, corev1.ConditionUnknown})
