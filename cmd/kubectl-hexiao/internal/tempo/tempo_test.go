@@ -90,9 +90,12 @@ func TestWhatABackendAnswers(t *testing.T) {
 			}
 		})
 	}
-	c, err := tempo.New("http://127.0.0.1:1", "", &http.Client{})
+	c, err := tempo.New("http://127.0.0.1:1?key=hidden", "", &http.Client{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := c.Trace(t.Context(), id); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("nobody answers: %v", err)
 	}
 	if _, err := c.Trace(t.Context(), "../../x"); err == nil || !strings.Contains(err.Error(), "no trace id") {
 		t.Errorf("a path for a trace id: %v", err)
