@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
@@ -62,9 +63,18 @@ func (a *access) way() (way reach.Way, namespace string, err error) {
 	if a.adminURL != "" {
 		return reach.Direct{URL: a.adminURL}, "", nil
 	}
-	loaded := a.client()
-	config, err := loaded.ClientConfig()
+	config, namespace, err := a.config()
 	if err != nil {
+		return nil, "", err
+	}
+	cluster, err := reach.NewCluster(config)
+	return cluster, namespace, err
+}
+
+// config is how the API server is reached, and the namespace that is meant.
+func (a *access) config() (config *rest.Config, namespace string, err error) {
+	loaded := a.client()
+	if config, err = loaded.ClientConfig(); err != nil {
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	if namespace, _, err = loaded.Namespace(); err != nil {
@@ -72,8 +82,7 @@ func (a *access) way() (way reach.Way, namespace string, err error) {
 	}
 	config.QPS = -1 // the API server's own priority and fairness decides
 	config.UserAgent = "kubectl-hexiao/" + version
-	cluster, err := reach.NewCluster(config)
-	return cluster, namespace, err
+	return config, namespace, nil
 }
 
 func (a *access) desk(cmd *cobra.Command) (d *desk.Desk, namespace string, err error) {
