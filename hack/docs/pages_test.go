@@ -242,3 +242,35 @@ func TestEveryMetricThatIsNamedExists(t *testing.T) {
 		t.Errorf("unknown names (-want +got):\n%s", diff)
 	}
 }
+
+var namedTest = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9]+)`")
+
+// TestEveryTestThatIsNamedExists follows the claims of pages to the tests that hold them.
+func TestEveryTestThatIsNamedExists(t *testing.T) {
+	exists := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(`).FindAllStringSubmatch(string(raw), -1) {
+			exists[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for path, page := range pages(t) {
+		for _, m := range namedTest.FindAllStringSubmatch(page, -1) {
+			seen++
+			if !exists[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", path, m[1])
+			}
+		}
+	}
+	if seen < 15 || exists["TestThatDoesNotExist"] {
+		t.Errorf("found %d names of tests in the pages", seen)
+	}
+}

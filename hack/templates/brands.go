@@ -107,7 +107,7 @@ func record(from, to string) error {
 	return nil
 }
 
-// templatesOf renders the brand of one file, behind which are its Secrets and ConfigMaps.
+// templatesOf renders the brand of one file, in which are its class, Secrets and ConfigMaps too.
 func templatesOf(file string) (templates, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -155,6 +155,11 @@ func inputs(raw []byte) (render.Inputs, error) {
 			if err := yaml.UnmarshalStrict(doc, in.Brand); err != nil {
 				return in, fmt.Errorf("a brand of the last release is no longer valid: %w", err)
 			}
+		case v1alpha1.KindConnectorClass:
+			in.Class = &v1alpha1.ConnectorClass{}
+			if err := yaml.UnmarshalStrict(doc, in.Class); err != nil {
+				return in, fmt.Errorf("a class of the last release is no longer valid: %w", err)
+			}
 		case string(render.SourceSecret):
 			var secret corev1.Secret
 			if err := yaml.UnmarshalStrict(doc, &secret); err != nil {
@@ -175,7 +180,7 @@ func inputs(raw []byte) (render.Inputs, error) {
 			return in, fmt.Errorf("unexpected kind %q", meta.Kind)
 		}
 	}
-	for _, n := range render.Needs(in.Brand) {
+	for _, n := range render.Needs(v1alpha1.Resolve(in.Brand, in.Class)) {
 		if v, ok := values[string(n.Source)+"/"+n.Name+"/"+n.Key]; ok {
 			in.Values = append(in.Values, render.Value{Need: n, Bytes: []byte(v)})
 		}
