@@ -47,16 +47,25 @@ func Render(b Brand, values []render.Value, i render.Installation) ([]*unstructu
 // the brand has no uid yet: with none the API server refuses the object, and with one
 // that is made up the garbage collector deletes it.
 func Object(c runtime.ApplyConfiguration) (*unstructured.Unstructured, error) {
-	raw, err := json.Marshal(c)
+	u, err := Encode(c)
+	if err != nil {
+		return nil, err
+	}
+	if owners := u.GetOwnerReferences(); len(owners) > 0 && owners[0].UID == "" {
+		u.SetOwnerReferences(nil)
+	}
+	return u, nil
+}
+
+// Encode is an object as what is sent.
+func Encode(object any) (*unstructured.Unstructured, error) {
+	raw, err := json.Marshal(object)
 	if err != nil {
 		return nil, fmt.Errorf("marshal: %w", err)
 	}
 	u := &unstructured.Unstructured{}
 	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
 		return nil, fmt.Errorf("unmarshal: %w", err)
-	}
-	if owners := u.GetOwnerReferences(); len(owners) > 0 && owners[0].UID == "" {
-		u.SetOwnerReferences(nil)
 	}
 	return u, nil
 }

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/preview"
+	"github.com/hexiao-dev/hexiao/controllers"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+const autoscaled = "  workload: {autoscaling: {minReplicas: 2, maxReplicas: 4}}\n"
+
+func TestNothingDiffersFromWhatTheOperatorMade(t *testing.T) {
+	w := newWorld(t)
+	for name, spec := range map[string]string{
+		"plain": "", "autoscaled": autoscaled,
+		"exposed":   "  exposure: {hostname: pos.example.com, gatewayRef: {name: public}}\n",
+		"scheduled": "  reconciliation: {schedule: '0 4 * * *'}\n  retention: {schedule: '0 5 * * *', olderThan: 400}\n",
+	} {
+		w.up(strings.Replace(onPostgres(spec), "xiaowang", name, 1))
+		w.rollOut(name)
+	}
+	w.up(strings.Replace(brandFile, "xiaowang", "embedded", 1))
+	code, out, errOut := w.run("diff")
+	wantCode(t, 0, code, out, errOut)
+	if n := strings.Count(out, ": no: the pod template stays the same\n"); n != 5 || strings.Count(out, "\n") != 5 {
+		t.Errorf("%d of 5 brands stay the same, or more is said:\n%s", n, out)
+	}
+}
+
+func TestDiffShowsWhatAFileWouldChange(t *testing.T) {
+	w := newWorld(t)
+	w.up(onPostgres(""))
+	w.rollOut("xiaowang")
+	before := w.versions()
+	for name, c := range map[string]struct {
+		file string
+		args []string
+		code int
+		want []string
+		not  []string
+	}{
+		"nothing": {file: onPostgres(""), want: []string{": no: the pod template stays the same"}, not: []string{"---"}},
+		"another number of Pods, which no Pod notices": {file: onPostgres("  workload: {replicas: 3}\n"), code: 1,
+			want: []string{"--- live  Deployment " + w.namespace + "/xiaowang\n+++ would Deployment " + w.namespace + "/xiaowang\n", "-  replicas: 2\n+  replicas: 3\n", ": no: "},
+			not:  []string{"ConfigMap", "template-hash"}},
+		"an autoscaler, to which the number of Pods passes": {file: onPostgres(autoscaled), code: 1,
+			want: []string{"+kind: HorizontalPodAutoscaler", ": no: "}, not: []string{"replicas: 1", "ConfigMap"}},
+		"fewer Pods, which need no budget": {file: onPostgres("  workload: {replicas: 1}\n"), code: 1,
+			want: []string{"-kind: PodDisruptionBudget", ": no: "}},
+		"the configuration": {file: onPostgres("  telemetry: {otlpEndpoint: 'http://otel.monitoring.svc:4318'}\n"), code: 1,
+			want: []string{"live  ConfigMap", "+        otlpEndpoint: http://otel.monitoring.svc:4318", "+          kubernetes.io/metadata.name: monitoring",
+				"connect.hexiao.dev/config-revision: " + preview.NewRevision, ": YES: the pod template changes (the configuration); the old Pods serve until the new ones are ready"},
+			not: []string{"metadata.name: databases\n-", "port: 5432", "turn in the roll-out"}},
+		"a setting of the Pods alone": {file: onPostgres("  workload: {priorityClassName: payments}\n"), code: 1,
+			want: []string{": YES: the pod template changes (spec.priorityClassName)"}, not: []string{"ConfigMap", preview.NewRevision}},
+		"the operator's next image": {args: []string{"xiaowang", "--image", "registry.example/hexiao/connector:next"}, code: 1,
+			want: []string{"+        image: registry.example/hexiao/connector:next", "(spec.containers[connector].image", "the platform's change", "its turn in the roll-out"}, not: []string{"ConfigMap", preview.NewRevision}},
+		"the operator's other flags": {args: []string{"xiaowang", "--client-namespace-labels", "team=tills"}, code: 1,
+			want: []string{"-          team: gateways\n+          team: tills\n", ": no: "}},
+		"a brand that is new": {file: strings.Replace(onPostgres(""), "xiaowang", "zhang", 1), code: 1,
+			want: []string{"+kind: ServiceAccount", "+kind: Deployment", "+        image: " + operatorImage, "+          team: gateways", "the brand is new, and image " + operatorImage + " is assumed", "which is not read", ": YES: the brand's first Pods start"}},
+		"what is immutable": {file: strings.Replace(onPostgres(""), "11342", "999", 1), code: exitNoDiff,
+			want: []string{"PROBLEM", "spec.brandID is immutable"}},
+		"what the API server refuses": {file: onPostgres("  workload: {patch: {spec: {minReadySeconds: -1}}}\n"), code: exitNoDiff,
+			want: []string{"PROBLEM", "Deployment xiaowang", "spec.minReadySeconds"}},
+		"a file that is wrong":       {file: strings.Replace(onPostgres(""), "ledger:", "leger:", 1), code: exitUsage, want: []string{`unknown field "spec.leger"`}},
+		"a brand that is not there":  {args: []string{"nobody"}, code: exitNotFound, want: []string{`no BrandConnector "nobody"`}},
+		"a file and a name":          {file: onPostgres(""), args: []string{"xiaowang"}, code: exitUsage, want: []string{"they say different things"}},
+		"a class that is not there":  {file: onPostgres("  connectorClassName: gold\n"), code: exitUsage, want: []string{"there is no ConnectorClass gold here"}},
+		"a connector of its own way": {args: []string{"--admin-url", "http://127.0.0.1:1"}, code: exitUsage, want: []string{"leave --admin-url out"}},
+		"no API server":              {args: []string{"xiaowang", "--server", "https://127.0.0.1:1"}, code: exitNoDiff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{t, w.api, w.namespace}
+			args := append([]string{"diff"}, c.args...)
+			if c.file != "" {
+				args = append(args, "-f", w.file(c.file))
+			}
+			code, out, errOut := w.run(args...)
+			wantCode(t, c.code, code, out, errOut)
+			wantText(t, out+errOut, c.want...)
+			for _, text := range append(c.not, "canary", "managedFields", "resourceVersion") {
+				if strings.Contains(out+errOut, text) {
+					t.Errorf("it says %q:\n%s%s", text, out, errOut)
+				}
+			}
+		})
+	}
+	if diff := cmp.Diff(before, w.versions()); diff != "" {
+		t.Errorf("a diff changed something (-before +after):\n%s", diff)
+	}
+}
+
+// versions are the versions of a brand's objects, by kind and name.
+func (w *world) versions() map[string]string {
+	w.t.Helper()
+	found := map[string]string{}
+	for _, kind := range []schema.GroupVersionKind{live.BrandKind, render.DeploymentKind, render.ConfigMapKind, render.ServiceKind, render.BudgetKind,
+		render.ServiceAccountKind, render.NetworkPolicyKind, render.AutoscalerKind} {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind)
+		if err := w.api.List(w.t.Context(), list, client.InNamespace(w.namespace)); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, o := range list.Items {
+			found[kind.Kind+" "+o.Name] = o.ResourceVersion
+		}
+	}
+	return found
+}
+
+func TestDiffSaysWhoseAnObjectIs(t *testing.T) {
+	w := newWorld(t)
+	w.create(&corev1.Service{ObjectMeta: w.meta("xiaowang"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}}})
+	code, out, errOut := w.run("diff", "-f", w.file(onPostgres("")))
+	wantCode(t, exitNoDiff, code, out, errOut)
+	wantText(t, out, "PROBLEM", "Service xiaowang: it exists and belongs to nobody that the operator knows", "NotOwned")
+	if strings.Contains(out, "--- live  Service ") {
+		t.Errorf("it would change somebody else's Service:\n%s", out)
+	}
+}
+
+func TestDiffTellsAProgram(t *testing.T) {
+	w := newWorld(t)
+	w.up(onPostgres(""))
+	code, out, errOut := w.run("diff", "-f", w.file(onPostgres("  workload: {replicas: 3}\n")), "-o", "json")
+	wantCode(t, 1, code, out, errOut)
+	var got struct{ Brands []preview.Preview }
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	b := got.Brands[0]
+	if len(b.Differences) != 1 || b.Differences[0].Kind != "Deployment" || b.Differences[0].Action != preview.Change || b.Restart.Pods {
+		t.Errorf("%+v", b)
+	}
+}
+
+// A developer may write brands and their objects, and read no Secret.
+func TestDiffNeedsNoRightToReadSecrets(t *testing.T) {
+	w := newWorld(t)
+	w.up(onPostgres(""))
+	w.create(&rbacv1.Role{ObjectMeta: w.meta("diff"), Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"connect.hexiao.dev"}, Resources: []string{"brandconnectors"}, Verbs: []string{"get", "list", "patch"}},
+		{APIGroups: []string{"", "apps", "policy", "autoscaling", "networking.k8s.io", "gateway.networking.k8s.io", "batch"},
+			Resources: []string{"serviceaccounts", "configmaps", "services", "persistentvolumeclaims", "deployments", "poddisruptionbudgets", "horizontalpodautoscalers", "networkpolicies", "ingresses", "httproutes", "cronjobs"},
+			Verbs:     []string{"get", "list", "create", "patch"}},
+	}})
+	w.create(&rbacv1.RoleBinding{ObjectMeta: w.meta("diff"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "diff"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "developer", APIGroup: rbacv1.GroupName}}})
+	name := metav1.ObjectMeta{Name: w.namespace}
+	w.create(&rbacv1.ClusterRole{ObjectMeta: name, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"connect.hexiao.dev"}, Resources: []string{"connectorclasses"}, Verbs: []string{"get"}}}})
+	w.create(&rbacv1.ClusterRoleBinding{ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: w.namespace},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "developer", APIGroup: rbacv1.GroupName}}})
+	code, out, errOut := w.run("diff", "-f", w.file(onPostgres("  telemetry: {logLevel: debug}\n")), "--as", "developer")
+	wantCode(t, 1, code, out, errOut)
+	wantText(t, out, ": YES: the pod template changes (the configuration)")
+}
+
+func TestDiffAppliesAsTheOperatorDoes(t *testing.T) {
+	if preview.Operator != controllers.FieldManager {
+		t.Errorf("diff applies as %q, the operator as %q", preview.Operator, controllers.FieldManager)
+	}
+}

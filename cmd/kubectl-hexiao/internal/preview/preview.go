@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package preview
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/manifest"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// Operator is the field manager of the operator's applies.
+const Operator = "hexiao"
+
+// NewRevision stands for a revision of the configuration that only the operator can
+// know, because credentials are in it.
+const NewRevision = "known-to-the-operator-alone"
+
+// Want is what is previewed.
+type Want struct {
+	// Brand as its team wrote it, with name and namespace.
+	Brand *v1alpha1.BrandConnector
+	// Class of the brand; nil when it has none.
+	Class *v1alpha1.ConnectorClass
+	// Written is true when Brand is not the one that is in the cluster.
+	Written bool
+	// Given are the parts of the installation that are not to be taken from the live
+	// objects. DefaultImage is for a brand that has none.
+	Given        render.Installation
+	DefaultImage string
+}
+
+// Preview of one brand.
+type Preview struct {
+	Namespace string  `json:"namespace"`
+	Brand     string  `json:"brand"`
+	Restart   Restart `json:"restart"`
+	// Differences in the order in which they would be applied.
+	Differences []Difference `json:"differences"`
+	// Notes are what a reader of the differences should know.
+	Notes []string `json:"notes,omitempty"`
+	// Problems are what the operator would run into, or what could not be compared.
+	Problems []string `json:"problems,omitempty"`
+}
+
+func (p *Preview) note(format string, args ...any) {
+	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
+}
+
+func (p *Preview) problem(format string, args ...any) {
+	p.Problems = append(p.Problems, fmt.Sprintf(format, args...))
+}
+
+// Of previews a brand. Its error is one that left nothing to preview.
+func Of(ctx context.Context, c *live.Cluster, w Want) (*Preview, error) {
+	p := &Preview{Namespace: w.Brand.Namespace, Brand: w.Brand.Name, Differences: []Difference{}}
+	s, err := look(ctx, c, w.Brand)
+	if err != nil {
+		return nil, err
+	}
+	brand := w.Brand.DeepCopy()
+	brand.UID = ""
+	if s.brand != nil {
+		brand.UID = s.brand.UID
+	}
+	if w.Written {
+		p.judgeSpec(ctx, c, brand)
+	}
+	if brand.Spec.Suspend {
+		p.note("the brand is suspended: the operator changes nothing before it is resumed")
+	}
+	out, err := s.render(p, brand, w)
+	if err != nil {
+		return nil, err
+	}
+	for _, child := range out.Children {
+		if err := p.child(ctx, c, brand, child); err != nil {
+			p.problem("%s %s: %v", child.Kind.Kind, child.Name, err)
+		}
+	}
+	if p.Restart.Pods && s.brand != nil && s.deployment != nil && equality.Semantic.DeepEqual(s.brand.OwnSpec(), brand.OwnSpec()) {
+		p.Restart.Why += "; this is the platform's change and not the brand's, so it waits for its turn in the roll-out"
+	}
+	return p, nil
+}
+
+// judgeSpec has the API server judge the BrandConnector itself: rules that compare with
+// the one before, such as what is immutable, are known nowhere else.
+func (p *Preview) judgeSpec(ctx context.Context, c *live.Cluster, brand *v1alpha1.BrandConnector) {
+	object, err := manifest.Encode(&v1alpha1.BrandConnector{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindBrandConnector},
+		ObjectMeta: metav1.ObjectMeta{Namespace: brand.Namespace, Name: brand.Name},
+		Spec:       *brand.OwnSpec(),
+	})
+	if err == nil {
+		unstructured.RemoveNestedField(object.Object, "status")
+		_, err = c.DryRun(ctx, live.FieldManager, object)
+	}
+	switch {
+	case apierrors.IsForbidden(err):
+		p.note("you may not write this BrandConnector, so the API server did not judge its spec")
+	case err != nil:
+		p.problem("BrandConnector %s: %v", brand.Name, err)
+	}
+}
+
+// child compares one object.
+func (p *Preview) child(ctx context.Context, c *live.Cluster, brand *v1alpha1.BrandConnector, child render.Child) error {
+	have, err := c.Get(ctx, child.Kind, brand.Namespace, child.Name)
+	if err != nil {
+		return err
+	}
+	owner := foreign(brand, child, have)
+	if child.Apply == nil {
+		// A ledger's claim is never deleted, nor is what is somebody else's.
+		if have == nil || owner != "" || child.Kind == render.ClaimKind {
+			return nil
+		}
+		return p.add(have, nil)
+	}
+	if owner != "" {
+		return fmt.Errorf("it exists and belongs to %s: the operator leaves it alone (%s)", owner, v1alpha1.ReasonNotOwned)
+	}
+	intent, err := manifest.Object(child.Apply)
+	if err != nil {
+		return err
+	}
+	keepReplicas(child, have, intent)
+	would, err := c.DryRun(ctx, Operator, intent)
+	if child.Kind == render.HTTPRouteKind && notServed(err) {
+		p.note("this cluster has no Gateway API: no HTTPRoute is made, and the brand is not exposed")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if child.Kind == render.DeploymentKind {
+		p.Restart = restart(have, would)
+	}
+	return p.add(have, would)
+}
+
+// notServed tells a kind that is not there from a namespace that is not.
+func notServed(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Kind != "namespaces"
+}
+
+func (p *Preview) add(have, would *unstructured.Unstructured) error {
+	d, err := compare(have, would)
+	if err == nil && d != nil {
+		p.Differences = append(p.Differences, *d)
+	}
+	return err
+}
+
+// foreign names the owner of an object that is not the brand's; empty when it is, or
+// when there is no object. It is what the operator asks before it writes.
+func foreign(brand *v1alpha1.BrandConnector, child render.Child, have *unstructured.Unstructured) string {
+	if have == nil {
+		return ""
+	}
+	if owner := metav1.GetControllerOf(have); owner != nil {
+		if owner.UID == brand.UID {
+			return ""
+		}
+		return owner.Kind + " " + owner.Name
+	}
+	labels := have.GetLabels()
+	if child.Kind != render.ClaimKind || labels[render.LabelInstance] != brand.Name || labels[render.LabelManagedBy] != render.ManagedBy {
+		return "nobody that the operator knows"
+	}
+	if id := have.GetAnnotations()[render.AnnotationBrandID]; id != brand.Spec.BrandID {
+		return "the ledger of brand " + id
+	}
+	return ""
+}
+
+// keepReplicas leaves the number of Pods to an autoscaler, as the operator does: it hands
+// the field over before it stops applying it, and a dry run cannot.
+func keepReplicas(child render.Child, have, intent *unstructured.Unstructured) {
+	if child.Kind != render.DeploymentKind || have == nil {
+		return
+	}
+	if _, set, _ := unstructured.NestedFieldNoCopy(intent.Object, "spec", "replicas"); set {
+		return
+	}
+	if n, is, _ := unstructured.NestedInt64(have.Object, "spec", "replicas"); is {
+		_ = unstructured.SetNestedField(intent.Object, n, "spec", "replicas")
+	}
+}
