@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -39,15 +38,21 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"helm installs the operator", story.install},
+		{"helm installs the version before this one", story.installPrevious},
 		{"a brand whose Secrets are missing says so and recovers by itself", story.bringUp},
+		{"helm upgrades the operator and its CRDs, and no Pod of a brand restarts", story.upgrade},
 		{"Keruyun's sample request goes through the Service to the vendors", story.redeem},
 		{"every replica gives the recorded answer", story.repeat},
 		{"the trace can be followed", story.trace},
 		{"a brand on the embedded ledger redeems, and remembers after its Pod is gone", story.embedded},
 		{"a rotated credential rolls that brand, once, without a failed request", story.rotate},
+		{"a bad credential takes no brand down, and is named", story.badRotation},
 		{"a redemption in doubt is found and decided by kubectl hexiao", story.decide},
 		{"what somebody changed by hand is put back", story.drift},
+		{"a suspended brand is left alone, and set right afterwards", story.suspend},
+		{"an autoscaler takes the replicas over, and gives them back, without a dip", story.autoscale},
+		{"the scheduled Jobs run", story.jobs},
+		{"a leader that is killed under load is followed by the other", story.lead},
 		{"kubectl apply and diff do not fight the operator", story.diff},
 		{"deleting the brands leaves nothing behind", story.remove},
 		{"helm uninstalls the operator", story.uninstall},
@@ -61,13 +66,7 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 type story struct {
 	*cluster
 	answer []byte // to the sample request
-}
-
-func (s *story) install(t *testing.T) {
-	helm(t, "upgrade", "--install", "hexiao", filepath.Join(root, "charts/hexiao"), "--namespace", systemNamespace, "--create-namespace",
-		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "3m")
-	apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+namespace+"}}")
-	kubectl(t, "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+	loads  int    // that were started, for ids that were never used
 }
 
 func sample(t *testing.T, name string) string {
@@ -164,6 +163,7 @@ func (s *story) books(t *testing.T) []books.Entry {
 }
 
 func (s *story) redeem(t *testing.T) {
+	before := len(s.books(t))
 	till := s.till(t, postgresBrand, "11342")
 	reply, _, err := send(t.Context(), till, sample(t, "request.json"))
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *story) redeem(t *testing.T) {
 	s.answer = both
 	t.Logf("%s", reply)
 	spent := map[books.Vendor]int64{}
-	for _, e := range s.books(t) {
+	for _, e := range s.books(t)[before:] {
 		spent[e.Vendor] += e.AmountFen
 	}
 	if spent[books.ALSC] != 2000 || spent[books.Zhimai] != 2550 {
@@ -188,7 +188,7 @@ func (s *story) repeat(t *testing.T) {
 	before := len(s.books(t))
 	till := s.till(t, postgresBrand, "11342")
 	till.Client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // a new connection, a replica by chance
-	if os.Getenv("HEXIAO_CLUSTER_NETNS") == "" {
+	if !s.direct() {
 		till = s.till(t, postgresBrand, "11342")
 	}
 	for range 20 {
@@ -248,117 +248,6 @@ func (s *story) embedded(t *testing.T) {
 	}
 }
 
-// generation of a Deployment, which counts the changes to it.
-func generation(t *testing.T, brand string) (generation int64, revision string) {
-	t.Helper()
-	var list struct {
-		Items []struct {
-			Metadata struct {
-				Generation  int64
-				Annotations map[string]string
-			}
-		}
-	}
-	get(t, &list, "deployment", "-l", "app.kubernetes.io/instance="+brand)
-	if len(list.Items) != 1 {
-		t.Fatalf("%d Deployments of %s", len(list.Items), brand)
-	}
-	return list.Items[0].Metadata.Generation, list.Items[0].Metadata.Annotations["deployment.kubernetes.io/revision"]
-}
-
-func (s *story) rotate(t *testing.T) {
-	// The vendor knows both accounts while the key is replaced.
-	s.fetch(t, "hexiao-sandbox", http.MethodPut, "/sandbox/v1/credentials", sandbox.Credentials{
-		Zhimai: []sandbox.ZhimaiAccount{
-			{OpenID: "demo-open-id", OpenKey: "demo-open-key", GrantCode: "demo-grant"},
-			{OpenID: "rotated-open-id", OpenKey: "rotated-open-key", GrantCode: "rotated-grant"},
-		},
-		ALSC: []sandbox.TOPApp{{AppKey: "12345678", AppSecret: "demo-app-secret"}},
-	}, nil)
-	// The other brand must not use the Secret that is rotated.
-	kubectl(t, "get", "secret", "xiaowang-zhimai", "-o", "name")
-	kubectl(t, "create", "secret", "generic", "xiaoli-zhimai", "--from-literal=openId=demo-open-id", "--from-literal=openKey=demo-open-key", "--from-literal=grantCode=demo-grant")
-	kubectl(t, "patch", "bc", embeddedBrand, "--type=merge", "-p", `{"spec":{"providers":{"zhimai":{"credentialsSecretRef":{"name":"xiaoli-zhimai"}}}}}`)
-	kubectl(t, "wait", "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=120s")
-	otherGeneration, otherRevision := generation(t, embeddedBrand)
-	beforeGeneration, beforeRevision := generation(t, postgresBrand)
-
-	load := s.startLoad(t)
-	kubectl(t, "patch", "secret", "xiaowang-zhimai", "--type=merge", "-p", `{"stringData":{"openId":"rotated-open-id","openKey":"rotated-open-key","grantCode":"rotated-grant"}}`)
-	eventually(t, "the Deployment changes", func() error {
-		if g, _ := generation(t, postgresBrand); g == beforeGeneration {
-			return fmt.Errorf("generation is still %d", g)
-		}
-		return nil
-	})
-	kubectl(t, "rollout", "status", "deployment", "-l", "app.kubernetes.io/instance="+postgresBrand, "--timeout=120s")
-	kubectl(t, "wait", "bc/"+postgresBrand, "--for=condition=Ready", "--timeout=120s")
-	eventually(t, "the old Pods are gone", func() error {
-		pods := kubectl(t, "get", "pods", "-l", "app.kubernetes.io/instance="+postgresBrand, "-o", "name")
-		if n := len(strings.Fields(pods)); n != 2 {
-			return fmt.Errorf("%d Pods", n)
-		}
-		return nil
-	})
-	sent, failures := load.end()
-	t.Logf("%d requests during the rotation", sent)
-	if sent < 20 || len(failures) > 0 {
-		t.Errorf("of %d requests %d failed: %v", sent, len(failures), failures)
-	}
-	afterGeneration, afterRevision := generation(t, postgresBrand)
-	if afterGeneration != beforeGeneration+1 || afterRevision == beforeRevision {
-		t.Errorf("the Deployment of %s went from generation %d (revision %s) to %d (%s), want one change", postgresBrand,
-			beforeGeneration, beforeRevision, afterGeneration, afterRevision)
-	}
-	if g, r := generation(t, embeddedBrand); g != otherGeneration || r != otherRevision {
-		t.Errorf("the Deployment of %s changed too: generation %d to %d", embeddedBrand, otherGeneration, g)
-	}
-}
-
-// load is a till that redeems a fen at Zhimai again and again.
-type load struct {
-	cancel   context.CancelFunc
-	done     sync.WaitGroup
-	mu       sync.Mutex
-	sent     int
-	failures []error
-}
-
-func (s *story) startLoad(t *testing.T) *load {
-	t.Helper()
-	till := s.till(t, postgresBrand, "11342")
-	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{cancel: cancel}
-	for worker := range 2 {
-		l.done.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				id := fmt.Sprintf("rotate-%d-%d", worker, n)
-				_, _, err := send(t.Context(), till, fenRequest(id))
-				l.mu.Lock()
-				l.sent++
-				if err != nil {
-					l.failures = append(l.failures, fmt.Errorf("%s: %w", id, err))
-				}
-				l.mu.Unlock()
-				time.Sleep(250 * time.Millisecond) // within the rate that Zhimai allows
-			}
-		})
-	}
-	return l
-}
-
-func (l *load) end() (int, []error) {
-	l.cancel()
-	l.done.Wait()
-	return l.sent, l.failures
-}
-
-func fenRequest(bizID string) string {
-	return fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%[1]s","kryPaymentNo":"P-%[1]s","kryMemberId":"1001","thirdMemberId":"1001",
-		"memberAssetsVerificationList":[{"assetMappingId":"400001","assetId":"400001","verifyAmount":1,"verifyCnt":0}],
-		"kryBrandId":"11342","kryShopId":"8066287","operatorId":"1543"}`, bizID)
-}
-
 func (s *story) decide(t *testing.T) {
 	hexiao := func(args ...string) (string, error) {
 		return command(t.Context(), "", filepath.Join(root, "bin/kubectl-hexiao"), append([]string{"--namespace", namespace}, args...)...)
@@ -366,7 +255,7 @@ func (s *story) decide(t *testing.T) {
 	s.fetch(t, "hexiao-sandbox", http.MethodPost, "/sandbox/v1/faults",
 		fault.Rule{Vendor: "zhimai", Method: "communal.user.consume", Kind: fault.ApplyThenReset, Count: 1}, nil)
 	till := s.till(t, postgresBrand, "11342")
-	if _, e, err := send(t.Context(), till, fenRequest("in-doubt")); err == nil || e.Code != 3001 {
+	if _, e, err := send(t.Context(), till, fenRequest("11342", "in-doubt")); err == nil || e.Code != 3001 {
 		t.Fatalf("a lost answer must be 3001, got %v (%v)", e, err)
 	}
 	eventually(t, "the doubt is listed", func() error {
@@ -381,7 +270,7 @@ func (s *story) decide(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%s", out)
-	if _, _, err := send(t.Context(), till, fenRequest("in-doubt")); err != nil {
+	if _, _, err := send(t.Context(), till, fenRequest("11342", "in-doubt")); err != nil {
 		t.Errorf("the till's repeat after the decision: %v", err)
 	}
 	pod := strings.Fields(kubectl(t, "get", "pods", "-l", "app.kubernetes.io/instance="+postgresBrand, "-o", "jsonpath={.items[*].metadata.name}"))[0]
@@ -390,46 +279,14 @@ func (s *story) decide(t *testing.T) {
 	}
 }
 
-func (s *story) drift(t *testing.T) {
-	name := strings.TrimPrefix(kubectl(t, "get", "deployment", "-l", "app.kubernetes.io/instance="+postgresBrand, "-o", "name"), "deployment.apps/")
-	kubectl(t, "scale", "deployment", name, "--replicas=1")
-	eventually(t, "the replicas are put back", func() error {
-		if n := kubectl(t, "get", "deployment", name, "-o", "jsonpath={.spec.replicas}"); n != "2" {
-			return fmt.Errorf("%s replicas", n)
-		}
-		return nil
-	})
-	kubectl(t, "wait", "bc/"+postgresBrand, "--for=condition=Ready", "--timeout=120s")
-}
-
-func (s *story) diff(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "brand.yaml")
-	if err := os.WriteFile(file, []byte(strings.Split(s.objects(t), "---\n")[0]), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	kubectl(t, "diff", "-f", file) // fails when it would change anything
-}
-
 func (s *story) remove(t *testing.T) {
 	kubectl(t, "delete", "bc", postgresBrand, embeddedBrand, "--wait=true", "--timeout=60s")
 	eventually(t, "the children are gone", func() error {
-		left := kubectl(t, "get", "deployments,replicasets,pods,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,persistentvolumeclaims",
-			"-l", "app.kubernetes.io/name=hexiao-connector", "-o", "name")
+		left := kubectl(t, "get", "deployments,replicasets,pods,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,persistentvolumeclaims,cronjobs,jobs,horizontalpodautoscalers",
+			"-l", "app.kubernetes.io/name in (hexiao-connector,hexiao-connector-job)", "-o", "name")
 		if left != "" {
 			return fmt.Errorf("left: %s", left)
 		}
 		return nil
 	})
-}
-
-func (s *story) uninstall(t *testing.T) {
-	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "2m")
-	eventually(t, "nothing is left of the operator", func() error {
-		left := kubectl(t, "get", "all", "-n", systemNamespace, "-o", "name")
-		if left != "" {
-			return fmt.Errorf("left: %s", left)
-		}
-		return nil
-	})
-	kubectl(t, "get", "crd", "brandconnectors.connect.hexiao.dev") // is kept: with it the brands would go
 }

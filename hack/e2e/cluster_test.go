@@ -26,6 +26,7 @@ import (
 const (
 	systemNamespace = "hexiao-system"
 	namespace       = "brands"
+	elsewhere       = "elsewhere"
 	root            = "../.."
 )
 
@@ -49,12 +50,15 @@ func connect(t *testing.T) *cluster {
 	return &cluster{config, client}
 }
 
+// direct says that the cluster's network is this machine's.
+func (c *cluster) direct() bool { return os.Getenv("HEXIAO_CLUSTER_NETNS") != "" }
+
 // base is the URL by which the test reaches a Service: its own address where the
 // cluster's network is this machine's (then kube-proxy is on the way, as for any
 // client), else the API server's proxy.
 func (c *cluster) base(t *testing.T, service string) (string, *http.Client) {
 	t.Helper()
-	if os.Getenv("HEXIAO_CLUSTER_NETNS") != "" {
+	if c.direct() {
 		ip := kubectl(t, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
 		return "http://" + ip, &http.Client{Timeout: 30 * time.Second}
 	}
@@ -72,11 +76,14 @@ func kubectl(t *testing.T, args ...string) string {
 }
 
 func tryKubectl(ctx context.Context, args ...string) (string, error) {
-	program := os.Getenv("HEXIAO_CLUSTER_KUBECTL")
-	if program == "" {
-		program = "kubectl"
+	return command(ctx, "", kubectlProgram(), append([]string{"--namespace", namespace}, args...)...)
+}
+
+func kubectlProgram() string {
+	if program := os.Getenv("HEXIAO_CLUSTER_KUBECTL"); program != "" {
+		return program
 	}
-	return command(ctx, "", program, append([]string{"--namespace", namespace}, args...)...)
+	return "kubectl"
 }
 
 func helm(t *testing.T, args ...string) string {
@@ -95,11 +102,7 @@ func helm(t *testing.T, args ...string) string {
 // apply applies text as `kubectl apply -f -` does.
 func apply(t *testing.T, text string) {
 	t.Helper()
-	program := os.Getenv("HEXIAO_CLUSTER_KUBECTL")
-	if program == "" {
-		program = "kubectl"
-	}
-	if _, err := command(t.Context(), text, program, "--namespace", namespace, "apply", "-f", "-"); err != nil {
+	if _, err := command(t.Context(), text, kubectlProgram(), "--namespace", namespace, "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
 }

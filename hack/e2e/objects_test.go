@@ -1,0 +1,260 @@
+//go:build e2e
+
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// metadata is what the tests read of any object's.
+type metadata struct {
+	Name, UID  string
+	Generation int64
+
+	Labels, Annotations map[string]string
+	DeletionTimestamp   *time.Time
+}
+
+// deployment is a brand's.
+type deployment struct {
+	Metadata metadata
+	Spec     struct{ Replicas int }
+}
+
+// revision is the number that Kubernetes gives a pod template.
+func (d deployment) revision() string {
+	return d.Metadata.Annotations["deployment.kubernetes.io/revision"]
+}
+
+func deploymentOf(t *testing.T, brand string) deployment {
+	t.Helper()
+	var d deployment
+	get(t, &d, "deployment", brand)
+	return d
+}
+
+// changed waits until a brand's Deployment is of a later generation than before.
+func changed(t *testing.T, brand string, before deployment) {
+	t.Helper()
+	eventually(t, "the Deployment changes", func() error {
+		if g := deploymentOf(t, brand).Metadata.Generation; g == before.Metadata.Generation {
+			return fmt.Errorf("generation is still %d", g)
+		}
+		return nil
+	})
+}
+
+// pod is a connector's.
+type pod struct {
+	Metadata metadata
+	Status   struct {
+		Conditions        []struct{ Type, Status string }
+		ContainerStatuses []struct {
+			RestartCount int
+			Started      bool
+		}
+	}
+}
+
+// started says that a container runs or ran.
+func (p pod) started() bool {
+	for _, c := range p.Status.ContainerStatuses {
+		if c.Started || c.RestartCount > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (p pod) ready() bool {
+	for _, c := range p.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True"
+		}
+	}
+	return false
+}
+
+func (p pod) restarts() (n int) {
+	for _, c := range p.Status.ContainerStatuses {
+		n += c.RestartCount
+	}
+	return n
+}
+
+// podsOf are the Pods of brands.
+func podsOf(t *testing.T, brands ...string) []pod {
+	t.Helper()
+	var list struct{ Items []pod }
+	get(t, &list, "pods", "-l", "app.kubernetes.io/name=hexiao-connector,app.kubernetes.io/instance in ("+strings.Join(brands, ",")+")")
+	return list.Items
+}
+
+func find(pods []pod, uid string) (pod, bool) {
+	i := slices.IndexFunc(pods, func(p pod) bool { return p.Metadata.UID == uid })
+	if i < 0 {
+		return pod{}, false
+	}
+	return pods[i], true
+}
+
+// identities are the Pods that are not ending, and how often they restarted, to be
+// compared.
+func identities(pods []pod) []string {
+	var ids []string
+	for _, p := range pods {
+		if p.Metadata.DeletionTimestamp != nil {
+			continue
+		}
+		ids = append(ids, fmt.Sprintf("%s %s, %d restarts", p.Metadata.Name, p.Metadata.UID, p.restarts()))
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// children are a brand's objects but Pods and what Kubernetes makes of them: kind, name
+// and UID.
+func children(t *testing.T, brand string) []string {
+	t.Helper()
+	out := kubectl(t, "get", "deployments,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,cronjobs,persistentvolumeclaims,horizontalpodautoscalers,ingresses",
+		"-l", "app.kubernetes.io/managed-by=hexiao,app.kubernetes.io/instance="+brand,
+		"-o", `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid}{"\n"}{end}`)
+	lines := strings.Split(out, "\n")
+	if len(lines) < 5 {
+		t.Fatalf("too few objects of %s: %s", brand, out)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func patch(t *testing.T, object, merge string) {
+	t.Helper()
+	kubectl(t, "patch", object, "--type=merge", "-p", merge)
+}
+
+// ready waits until brands are.
+func ready(t *testing.T, brands ...string) {
+	t.Helper()
+	kubectl(t, slices.Concat([]string{"wait", "bc", "--for=condition=Ready", "--timeout=120s"}, brands)...)
+}
+
+// reconciled asks for a reconcile of a brand, and waits until it is over.
+func reconciled(t *testing.T, brand string) {
+	t.Helper()
+	now := time.Now().Format(time.RFC3339Nano)
+	kubectl(t, "annotate", "bc", brand, "--overwrite", "reconcile.fluxcd.io/requestedAt="+now)
+	kubectl(t, "wait", "bc", brand, "--for=jsonpath={.status.lastHandledReconcileAt}="+now, "--timeout=60s")
+}
+
+// says waits until a brand's condition has a status and a reason, and its message has
+// words.
+func says(t *testing.T, brand, condition, status, reason string, words ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s of %s is %s: %s", condition, brand, status, reason), func() error {
+		var object struct {
+			Status struct {
+				Conditions []struct{ Type, Status, Reason, Message string }
+			}
+		}
+		get(t, &object, "bc", brand)
+		for _, c := range object.Status.Conditions {
+			if c.Type != condition {
+				continue
+			}
+			missing := slices.IndexFunc(words, func(w string) bool { return !strings.Contains(c.Message, w) })
+			if c.Status == status && c.Reason == reason && missing < 0 {
+				return nil
+			}
+			return fmt.Errorf("%+v", c)
+		}
+		return fmt.Errorf("no such condition among %+v", object.Status.Conditions)
+	})
+}
+
+// scale is what a Deployment was at a moment.
+type scale struct{ Replicas, Available int }
+
+// follow watches a brand's Deployment until stop, which tells each state that it was
+// in, from the first.
+func follow(t *testing.T, brand string) (stop func() []scale) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, kubectlProgram(), "--namespace", namespace, "get", "deployment", brand, "--watch",
+		"-o", `jsonpath={.spec.replicas} {.status.availableReplicas}{"\n"}`)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	first, err := lines.ReadString('\n') // the watch has begun
+	if err != nil {
+		t.Fatalf("watch the Deployment: %v", err)
+	}
+	states, done := []scale{parseScale(t, first)}, make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				return
+			}
+			states = append(states, parseScale(t, line))
+		}
+	}()
+	t.Cleanup(cancel)
+	return func() []scale {
+		cancel()
+		<-done
+		_ = cmd.Wait() // it was killed
+		return states
+	}
+}
+
+func parseScale(t *testing.T, line string) (s scale) {
+	for i, field := range strings.Fields(line) {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Errorf("a Deployment's state: %v", err)
+		}
+		*[]*int{&s.Replicas, &s.Available}[i] = n
+	}
+	return s
+}
+
+// auditEvent is a line of the API server's audit log.
+type auditEvent struct {
+	Verb      string
+	User      struct{ Username string }
+	ObjectRef struct{ Resource, Subresource, Namespace, Name string }
+	// RequestReceivedTimestamp of the request.
+	RequestReceivedTimestamp time.Time
+}
+
+// decodeAudit reads the events of an audit log; a last line that is being written is
+// left out.
+func decodeAudit(r io.Reader) (events []auditEvent) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e auditEvent
+		if json.Unmarshal(lines.Bytes(), &e) == nil {
+			events = append(events, e)
+		}
+	}
+	return events
+}

@@ -1,0 +1,247 @@
+//go:build e2e
+
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+// previous is where hack/e2e/run puts the chart of the version before this one.
+const previous = "dist/previous/chart"
+
+// release installs or upgrades the operator.
+func (s *story) release(t *testing.T, chart string, args ...string) {
+	t.Helper()
+	helm(t, append([]string{"upgrade", "--install", "hexiao", filepath.Join(root, chart), "--namespace", systemNamespace, "--create-namespace",
+		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "3m"}, args...)...)
+}
+
+func (s *story) installPrevious(t *testing.T) {
+	clean(t)
+	s.release(t, previous, "--set=image.tag=previous")
+	makeNamespace(t)
+}
+
+func makeNamespace(t *testing.T) {
+	t.Helper()
+	apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+namespace+", labels: {pod-security.kubernetes.io/enforce: restricted}}}")
+}
+
+// upgrade brings in this version's operator and CRDs while a till redeems.
+func (s *story) upgrade(t *testing.T) {
+	pods := identities(podsOf(t, postgresBrand, embeddedBrand))
+	load := s.startLoad(t, postgresBrand, "11342")
+	s.release(t, "charts/hexiao")
+	for _, brand := range []string{postgresBrand, embeddedBrand} {
+		reconciled(t, brand) // by the new operator: the old one's Pods are gone
+		says(t, brand, "Ready", "True", "Ready")
+	}
+	load.end(t)
+	if diff := cmp.Diff(pods, identities(podsOf(t, postgresBrand, embeddedBrand))); diff != "" {
+		t.Errorf("the connectors' Pods (-before +after):\n%s", diff)
+	}
+	if images := kubectl(t, "get", "pods", "-n", systemNamespace, "-o", "jsonpath={.items[*].spec.containers[*].image}"); strings.Contains(images, "previous") {
+		t.Errorf("the operator runs %s", images)
+	}
+	sameCRDs(t)
+}
+
+// sameCRDs holds the cluster's CRDs against config/crd.
+func sameCRDs(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "config/crd/connect.hexiao.dev_*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("config/crd has no CRDs: %v", err)
+	}
+	type crd struct {
+		Metadata struct{ Name string }
+		Spec     struct {
+			Versions []struct {
+				Name   string
+				Schema any
+			}
+		}
+	}
+	for _, file := range files {
+		var want, got crd
+		raw, err := os.ReadFile(file)
+		if err == nil {
+			err = yaml.Unmarshal(raw, &want)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		get(t, &got, "crd", want.Metadata.Name)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-of this version +in the cluster):\n%s", want.Metadata.Name, diff)
+		}
+	}
+}
+
+// leader is the Pod of the operator that may write.
+func leader(t *testing.T) string {
+	t.Helper()
+	holder := kubectl(t, "get", "lease", "hexiao-manager", "-n", systemNamespace, "-o", "jsonpath={.spec.holderIdentity}")
+	pod, _, ok := strings.Cut(holder, "_")
+	if !ok {
+		t.Fatalf("nobody leads: %q", holder)
+	}
+	return pod
+}
+
+// lead takes the leader away in ways that get harder, changes a brand at once, and
+// waits until the next leader has done what that asks for.
+func (s *story) lead(t *testing.T) {
+	hour := 5
+	for _, way := range []struct {
+		name string
+		do   func(*testing.T, string)
+		most time.Duration
+	}{
+		// A leader that ends gives the lease back.
+		{"deleted", func(t *testing.T, pod string) {
+			kubectl(t, "delete", "pod", pod, "-n", systemNamespace, "--wait=false")
+		}, 10 * time.Second},
+		{"deleted by force", func(t *testing.T, pod string) {
+			kubectl(t, "delete", "pod", pod, "-n", systemNamespace, "--grace-period=0", "--force")
+		}, 30 * time.Second},
+		// One that is killed does not: the lease has to run out, 15 seconds after it was
+		// last renewed.
+		{"killed", kill, 30 * time.Second},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			if way.name == "killed" && !s.direct() {
+				t.Log("only a native cluster's processes can be killed from here")
+				return
+			}
+			kubectl(t, "rollout", "status", "deployment/hexiao-manager", "-n", systemNamespace, "--timeout=60s")
+			before, pods := children(t, postgresBrand), identities(podsOf(t, postgresBrand))
+			load := s.startLoad(t, postgresBrand, "11342")
+			old := leader(t)
+			start := time.Now()
+			way.do(t, old)
+			hour++
+			schedule := fmt.Sprintf("0 %d * * *", hour)
+			patch(t, "bc/"+postgresBrand, fmt.Sprintf(`{"spec":{"reconciliation":{"schedule":%q}}}`, schedule))
+			eventually(t, "the change arrives at the CronJob", func() error {
+				if is := kubectl(t, "get", "cronjob", postgresBrand+"-reconciliation", "-o", "jsonpath={.spec.schedule}"); is != schedule {
+					return fmt.Errorf("the schedule is still %q", is)
+				}
+				return nil
+			})
+			took := time.Since(start)
+			t.Logf("leader %s was %s; %s led next, and its first write came after %s", old, way.name, leader(t), s.nextWrite(t, start, took).Round(time.Millisecond))
+			if took > way.most {
+				t.Errorf("it took %s, want %s at most", took, way.most)
+			}
+			says(t, postgresBrand, "Ready", "True", "Ready")
+			load.end(t)
+			if diff := cmp.Diff(before, children(t, postgresBrand)); diff != "" {
+				t.Errorf("the brand's objects (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(pods, identities(podsOf(t, postgresBrand))); diff != "" {
+				t.Errorf("the connectors' Pods (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// kill ends the process of an operator's Pod without a word.
+func kill(t *testing.T, pod string) {
+	t.Helper()
+	environments, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range environments {
+		raw, err := os.ReadFile(file)
+		if err != nil || !slices.Contains(strings.Split(string(raw), "\x00"), "HOSTNAME="+pod) {
+			continue // another process, or one that has ended meanwhile
+		}
+		command, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if err != nil || !bytes.HasPrefix(command, []byte("/hexiao-manager\x00")) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil {
+			t.Fatalf("kill the operator in Pod %s: %v", pod, err)
+		}
+		return
+	}
+	t.Fatalf("no process of Pod %s", pod)
+}
+
+// nextWrite is how long after start the operator wrote for a brand again, by the API
+// server's audit log where there is one, else as it was seen.
+func (s *story) nextWrite(t *testing.T, start time.Time, seen time.Duration) time.Duration {
+	t.Helper()
+	path := os.Getenv("HEXIAO_CLUSTER_AUDIT_LOG")
+	if path == "" {
+		return seen
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, e := range decodeAudit(file) {
+		if e.User.Username == "system:serviceaccount:"+systemNamespace+":hexiao-manager" && e.ObjectRef.Namespace == namespace &&
+			e.RequestReceivedTimestamp.After(start) && e.ObjectRef.Resource == "cronjobs" {
+			return e.RequestReceivedTimestamp.Sub(start)
+		}
+	}
+	t.Error("the audit log has no write by the operator")
+	return seen
+}
+
+func (s *story) uninstall(t *testing.T) {
+	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "2m")
+	eventually(t, "nothing is left of the operator", func() error {
+		left := kubectl(t, "get", "all", "-n", systemNamespace, "-o", "name")
+		if left != "" {
+			return fmt.Errorf("left: %s", left)
+		}
+		return nil
+	})
+	kubectl(t, "get", "crd", "brandconnectors.connect.hexiao.dev") // is kept: with it the brands would go
+}
+
+// clean removes what a story that failed has left in a cluster that was kept.
+func clean(t *testing.T) {
+	t.Helper()
+	var namespaces struct{ Items []struct{ Metadata metadata } }
+	raw := kubectl(t, "get", "namespaces", "-o", "json")
+	if err := json.Unmarshal([]byte(raw), &namespaces); err != nil {
+		t.Fatal(err)
+	}
+	for _, ns := range namespaces.Items {
+		if slices.Contains([]string{namespace, elsewhere}, ns.Metadata.Name) {
+			kubectl(t, "delete", "namespace", ns.Metadata.Name, "--timeout=120s")
+		}
+	}
+	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "2m")
+	crds := kubectl(t, "get", "crd", "-o", "name")
+	for _, crd := range strings.Fields(crds) {
+		if strings.HasSuffix(crd, ".connect.hexiao.dev") {
+			kubectl(t, "delete", crd, "--timeout=60s")
+		}
+	}
+}
