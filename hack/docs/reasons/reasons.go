@@ -5,7 +5,7 @@
 // They are string constants of api/v1alpha1, named Condition… and Reason…. The doc comment
 // of a reason says, after what the reason means, where it stands and what to do:
 //
-//	// ReasonSecretNotFound is of a Secret that the spec names and that does not exist.
+//	// ReasonSecretNotFound says that a Secret which the spec names does not exist.
 //	//
 //	// On: Ready=False Stalled=True CredentialsResolved=False
 //	// Do: create it, or name another one; it is seen at once.
@@ -116,14 +116,18 @@ func (r *reader) read(name string, source []byte) error {
 		for _, s := range group.Specs {
 			spec := s.(*ast.ValueSpec)
 			if len(spec.Names) == 1 && len(spec.Values) == 1 {
-				r.constant(spec)
+				doc := spec.Doc
+				if doc == nil && !group.Lparen.IsValid() {
+					doc = group.Doc
+				}
+				r.constant(spec, doc.Text())
 			}
 		}
 	}
 	return nil
 }
 
-func (r *reader) constant(spec *ast.ValueSpec) {
+func (r *reader) constant(spec *ast.ValueSpec, doc string) {
 	name := spec.Names[0].Name
 	literal, ok := spec.Values[0].(*ast.BasicLit)
 	if !ok || literal.Kind != token.STRING {
@@ -136,13 +140,13 @@ func (r *reader) constant(spec *ast.ValueSpec) {
 	}
 	switch {
 	case strings.HasPrefix(name, "Condition"):
-		meaning := meaning(name, spec.Doc.Text())
+		meaning := meaning(name, doc)
 		if meaning == "" {
 			r.fail("%s has no doc comment that begins with its name: say what the condition tells", name)
 		}
 		r.conditions = append(r.conditions, Condition{Name: value, Meaning: meaning})
 	case strings.HasPrefix(name, "Reason"):
-		r.reason(name, value, spec.Doc.Text())
+		r.reason(name, value, doc)
 	}
 }
 
@@ -214,14 +218,19 @@ func (r *reader) check() error {
 	return errors.Join(r.errs...)
 }
 
-// meaning is a doc comment on one line, without the name that it has to begin with and
-// the verb.
+// meaning is a doc comment on one line, without the name that it has to begin with, and
+// without the verb where a sentence is left.
 func meaning(name, doc string) string {
 	text, ok := strings.CutPrefix(oneLine(doc), name+" ")
 	if !ok {
 		return ""
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(text, "is "), "means ")
+	for _, verb := range []string{"is ", "says that "} {
+		if rest, ok := strings.CutPrefix(text, verb); ok {
+			return rest
+		}
+	}
+	return text
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

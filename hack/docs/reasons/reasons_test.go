@@ -32,6 +32,13 @@ const (
 	ReasonGone = "Gone"
 )
 
+// ReasonBack says that a thing is there
+// again.
+//
+// On: Ready=True
+// Do: nothing.
+const ReasonBack = "Back"
+
 // Other constants are no reasons.
 const KeyThing = "thing"
 `
@@ -41,13 +48,15 @@ func TestADocCommentSaysWhatAReasonMeansWhereItStandsAndWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantConditions := []reasons.Condition{{"Ready", "True when it serves."}, {"Stalled", "says that somebody has to act."}}
+	wantConditions := []reasons.Condition{{"Ready", "True when it serves."}, {"Stalled", "somebody has to act."}}
 	if diff := cmp.Diff(wantConditions, conditions); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
 	want := []reasons.Reason{{
 		Name: "Gone", Meaning: "of a thing that is not there.", Remedy: "bring it back; it is seen at once.",
 		Places: []reasons.Place{{reasons.Brand, "Ready", "False"}, {reasons.Brand, "Stalled", "True"}, {reasons.Class, "Ready", "False"}},
+	}, {
+		Name: "Back", Meaning: "a thing is there again.", Remedy: "nothing.", Places: []reasons.Place{{reasons.Brand, "Ready", "True"}},
 	}}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("reasons (-want +got):\n%s", diff)
