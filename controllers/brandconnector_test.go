@@ -72,7 +72,7 @@ func TestABrandComesUpWithAllItsObjectsInEightWrites(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	wantConditions := []string{"CredentialsResolved=True", "Ready=True", "WorkloadAvailable=True"}
+	wantConditions := []string{"CredentialsResolved=True", "LedgerReady=True", "Ready=True", "WorkloadAvailable=True"}
 	if diff := cmp.Diff(wantConditions, conditions(live)); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}

@@ -3,18 +3,233 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
 	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
-// diagnosis is why Pods do not become ready.
+// diagnosis is why a brand's Pods are not available. Its texts have no names of Pods, no
+// counters and no times, so that a Pod that fails again and again is one status, not a
+// stream of them.
 type diagnosis struct {
-	// text for a message: without names of Pods, counters and times.
+	// text is the worst that is the matter with the Pods; empty when nothing is to be
+	// seen, or when they are available.
 	text string
-	// ledger is the text when it is the ledger that a Pod could not open.
-	ledger string
-	// lookAgain is when to look again: Pods are not watched.
+	// ledgerFault is true when the text is the connector's own word on a ledger that
+	// it could not open.
+	ledgerFault bool
+	// claim is what an embedded ledger's claim is, or nil.
+	claim *claimState
+	// lookAgain is after which time to look again, for Pods are not watched; zero
+	// when they are available.
 	lookAgain time.Duration
 }
 
-func (r *Reconciler) diagnose(context.Context, *scope) error { return nil }
+// claimState is what is known of an embedded ledger's claim.
+type claimState struct {
+	name  string
+	phase corev1.PersistentVolumeClaimPhase
+	// text says why it is not bound, if anybody said.
+	text string
+}
+
+// lost says that the volume under an embedded ledger is gone.
+func (d *diagnosis) lost() bool { return d.claim != nil && d.claim.phase == corev1.ClaimLost }
+
+// after adds the diagnosis to a message.
+func (d *diagnosis) after(message string) string {
+	if d.text == "" {
+		return message
+	}
+	return message + ": " + d.text
+}
+
+// maxPods is how many of a brand's Pods are looked at.
+const maxPods = 20
+
+// Pods are looked at soon after a change, and then each time after half the time that
+// went by; but not less often than this.
+const soonest, latest = 5 * time.Second, time.Minute
+
+// diagnose fills s.diagnosis. While all Pods are available it asks for nothing but an
+// embedded ledger's claim, whose phase no cache has.
+func (r *Reconciler) diagnose(ctx context.Context, s *scope) error {
+	if err := r.observeClaim(ctx, s); err != nil {
+		return err
+	}
+	if s.deployment == nil || available(s) {
+		return nil
+	}
+	s.diagnosis.lookAgain = lookAgain(s.before.Status.Conditions, r.Clock.Now())
+	p, err := r.podProblem(ctx, s)
+	if err != nil {
+		return err
+	}
+	if p.detail == "" {
+		p.detail = saidBefore(s.before.Status.Conditions, p.what)
+	}
+	s.diagnosis.text, s.diagnosis.ledgerFault = p.String(), p.ledgerFault
+	return nil
+}
+
+// available says that the rollout is over and the Deployment is available.
+func available(s *scope) bool {
+	c := deploymentCondition(s.deployment, appsv1.DeploymentAvailable)
+	return rolledOut(s.deployment, s.appliedGeneration) && c != nil && c.Status == corev1.ConditionTrue
+}
+
+func lookAgain(conditions []metav1.Condition, now time.Time) time.Duration {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	if ready == nil {
+		return soonest
+	}
+	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, soonest), latest)
+}
+
+// podProblem is the worst problem of the Pods of the newest template or, when these have
+// none, of the others.
+func (r *Reconciler) podProblem(ctx context.Context, s *scope) (problem, error) {
+	var pods corev1.PodList
+	err := r.APIReader.List(ctx, &pods, client.InNamespace(s.key.Namespace),
+		client.MatchingLabels(render.SelectorLabels(s.brand)), client.Limit(maxPods))
+	if apierrors.IsForbidden(err) {
+		return problem{what: "the operator may not list Pods, so it cannot say why"}, nil
+	}
+	if err != nil {
+		return problem{}, fmt.Errorf("list the Pods: %w", err)
+	}
+	for i := range pods.Items {
+		scrub(&pods.Items[i].Status, s.values)
+	}
+	newest, older := split(pods.Items, s.deployment)
+	for _, some := range [][]corev1.Pod{newest, older} {
+		if p, ok := worst(some, r.Clock.Now()); ok {
+			return p, nil
+		}
+		if p, err := r.creating(ctx, s, some); err != nil || p.what != "" {
+			return p, err
+		}
+	}
+	return notCreated(s), nil
+}
+
+// split separates the Pods of a Deployment's template from its other ones.
+func split(pods []corev1.Pod, d *appsv1.Deployment) (newest, older []corev1.Pod) {
+	revision, image := d.Spec.Template.Annotations[render.AnnotationConfigRevision], connectorImage(&d.Spec.Template.Spec)
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		if pod.Annotations[render.AnnotationConfigRevision] == revision && connectorImage(&pod.Spec) == image {
+			newest = append(newest, pod)
+		} else {
+			older = append(older, pod)
+		}
+	}
+	return newest, older
+}
+
+// worst is the worst problem of some Pods: the same for the same problems, whichever Pod
+// has them.
+func worst(pods []corev1.Pod, now time.Time) (problem, bool) {
+	var all []problem
+	for i := range pods {
+		if p, ok := problemOf(&pods[i], now); ok {
+			all = append(all, p)
+		}
+	}
+	if len(all) == 0 {
+		return problem{}, false
+	}
+	return slices.MinFunc(all, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.String(), b.String()))
+	}), true
+}
+
+// creating is what was said of a Pod whose containers do not come into being, such as a
+// volume that cannot be mounted: only events know.
+func (r *Reconciler) creating(ctx context.Context, s *scope, pods []corev1.Pod) (problem, error) {
+	for i := range pods {
+		if pod := &pods[i]; isCreating(pod) {
+			text, err := r.warning(ctx, "Pod", pod)
+			if text != "" || err != nil {
+				return problem{what: "a Pod is not started", detail: steady(redacted(s.values, text), pod)}, err
+			}
+		}
+	}
+	return problem{}, nil
+}
+
+// notCreated says why a Deployment has no Pods, if it says.
+func notCreated(s *scope) problem {
+	c := deploymentCondition(s.deployment, appsv1.DeploymentReplicaFailure)
+	if c == nil || c.Status != corev1.ConditionTrue {
+		return problem{}
+	}
+	return problem{what: c.Reason, detail: steady(redacted(s.values, withoutPodNames(c.Message, s.key.Name)), nil)}
+}
+
+// observeClaim reads an embedded ledger's claim, past the cache, which has its metadata
+// alone.
+func (r *Reconciler) observeClaim(ctx context.Context, s *scope) error {
+	if s.brand.Spec.Ledger.Embedded == nil {
+		return nil
+	}
+	var claim corev1.PersistentVolumeClaim
+	key := client.ObjectKey{Namespace: s.key.Namespace, Name: render.LedgerClaimName(s.brand)}
+	if err := r.APIReader.Get(ctx, key, &claim); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("get the ledger's claim: %w", err)
+	}
+	state := &claimState{name: claim.Name, phase: claim.Status.Phase}
+	s.diagnosis.claim = state
+	if claim.Status.Phase != corev1.ClaimPending {
+		return nil
+	}
+	text, err := r.warning(ctx, "PersistentVolumeClaim", &claim)
+	state.text = steady(redacted(s.values, text), nil)
+	return err
+}
+
+// warning is the warning that events give of an object, as reason and text. Of several it
+// is the first by its reason and not the last by its time, for the last one changes
+// without anything new being the matter.
+func (r *Reconciler) warning(ctx context.Context, kind string, of client.Object) (string, error) {
+	var list eventsv1.EventList
+	err := r.APIReader.List(ctx, &list, client.InNamespace(of.GetNamespace()), client.MatchingFieldsSelector{Selector: fields.Set{
+		"regarding.kind": kind, "regarding.name": of.GetName(), "regarding.uid": string(of.GetUID()), "type": corev1.EventTypeWarning,
+	}.AsSelector()})
+	if apierrors.IsForbidden(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("list the events of a %s: %w", kind, err)
+	}
+	text := ""
+	for _, e := range list.Items {
+		// What passes while a Pod starts is no reason why it does not.
+		if e.Reason == "Unhealthy" || e.Reason == "FailedScheduling" {
+			continue
+		}
+		if said := e.Reason + ": " + firstLine(e.Note); text == "" || said < text {
+			text = said
+		}
+	}
+	return text, nil
+}

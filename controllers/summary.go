@@ -28,6 +28,7 @@ type policy func(*Reconciler, *scope) (verdict, bool)
 // readiness is the definition of Ready: the first policy with a verdict decides.
 var readiness = []policy{
 	suspended,
+	ledgerLost,
 	faulty,
 	rolloutFailed,
 	rollingOut,
@@ -75,9 +76,12 @@ func rolloutFailed(_ *Reconciler, s *scope) (verdict, bool) {
 	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != "ProgressDeadlineExceeded" {
 		return verdict{}, false
 	}
+	why := s.diagnosis.text
+	if why == "" {
+		why = "see kubectl describe pods -l app.kubernetes.io/instance=" + s.deployment.Name
+	}
 	return verdict{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonRolloutFailed, stalled: true,
-		message: fmt.Sprintf("the new Pods of Deployment %s do not become ready; Pods that were ready before go on serving: see kubectl describe pods -l app.kubernetes.io/instance=%s",
-			s.deployment.Name, s.deployment.Name)}, true
+		message: fmt.Sprintf("the new Pods of Deployment %s do not become ready, and Pods that were ready before go on serving: %s", s.deployment.Name, why)}, true
 }
 
 func rollingOut(_ *Reconciler, s *scope) (verdict, bool) {
@@ -85,7 +89,7 @@ func rollingOut(_ *Reconciler, s *scope) (verdict, bool) {
 		return verdict{}, false
 	}
 	return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonProgressing, reconciling: true,
-		message: fmt.Sprintf("waiting for the rollout of Deployment %s", s.key.Name)}, true
+		message: s.diagnosis.after("waiting for the rollout of Deployment " + s.key.Name)}, true
 }
 
 func unavailable(_ *Reconciler, s *scope) (verdict, bool) {
@@ -93,7 +97,7 @@ func unavailable(_ *Reconciler, s *scope) (verdict, bool) {
 		return verdict{}, false
 	}
 	return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonProgressing, reconciling: true,
-		message: fmt.Sprintf("waiting for Deployment %s to become available", s.key.Name)}, true
+		message: s.diagnosis.after(fmt.Sprintf("waiting for Deployment %s to become available", s.key.Name))}, true
 }
 
 func notExposed(r *Reconciler, s *scope) (verdict, bool) {
@@ -136,6 +140,7 @@ func (r *Reconciler) fold(s *scope) {
 	if !s.brand.Spec.Suspend {
 		r.set(s, credentialsResolved(s), true)
 	}
+	r.set(s, ledgerReady(s), true)
 	r.set(s, workloadAvailable(s), true)
 	exposed, asked := r.exposed(s)
 	r.set(s, exposed, asked)
@@ -161,7 +166,7 @@ func credentialsResolved(s *scope) metav1.Condition {
 
 func workloadAvailable(s *scope) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionWorkloadAvailable, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonWorkloadUnavailable, Message: "there are not enough available Pods"}
+		Reason: v1alpha1.ReasonWorkloadUnavailable, Message: s.diagnosis.after("there are not enough available Pods")}
 	if s.deployment == nil {
 		return c
 	}

@@ -49,7 +49,7 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 	}
 	if draw("an earlier status") {
 		b.Status.ObservedGeneration = b.Generation - 1
-		for _, c := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended, v1alpha1.ConditionExposed} {
+		for _, c := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended, v1alpha1.ConditionExposed, v1alpha1.ConditionLedgerReady} {
 			if draw("had " + c) {
 				meta.SetStatusCondition(&b.Status.Conditions, metav1.Condition{Type: c, Status: metav1.ConditionTrue, Reason: "Earlier"})
 			}
@@ -68,6 +68,19 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 	if draw("a Deployment") {
 		s.deployment = anyDeployment(t)
 		s.appliedGeneration = rapid.Int64Range(0, 2).Draw(t, "applied generation")
+	}
+	switch {
+	case draw("embedded"):
+		b.Spec.Ledger.Embedded = &v1alpha1.EmbeddedLedger{}
+		if draw("a claim") {
+			s.diagnosis.claim = &claimState{name: "x-ledger", phase: rapid.SampledFrom([]corev1.PersistentVolumeClaimPhase{
+				corev1.ClaimPending, corev1.ClaimBound, corev1.ClaimLost}).Draw(t, "claim")}
+		}
+	case draw("postgres"):
+		b.Spec.Ledger.Postgres = &v1alpha1.PostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "ledger", Key: "dsn"}}
+	}
+	if draw("a diagnosis") && s.deployment != nil && !available(s) {
+		s.diagnosis.text, s.diagnosis.ledgerFault = "m", draw("of the ledger")
 	}
 	if draw("a route") {
 		s.route = anyRoute(t)
@@ -149,6 +162,7 @@ func TestEveryStatusReadsTheSameByReadyAndByKstatus(t *testing.T) {
 		if ready.Status == metav1.ConditionTrue && !s.brand.Spec.Suspend && (len(s.faults) > 0 || !rolledOut(s.deployment, s.appliedGeneration)) {
 			t.Fatalf("Ready although it is not: %+v", conditions)
 		}
+		checkLedgerReady(t, s)
 		// Folding what did not change changes nothing.
 		before := s.brand.DeepCopy()
 		r.fold(s)
@@ -156,6 +170,25 @@ func TestEveryStatusReadsTheSameByReadyAndByKstatus(t *testing.T) {
 			t.Fatalf("a second fold changed the status: %+v %+v", before.Status, s.brand.Status)
 		}
 	})
+}
+
+// checkLedgerReady holds LedgerReady against what it is a statement of.
+func checkLedgerReady(t *rapid.T, s *scope) {
+	c := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionLedgerReady)
+	if c == nil || c.Reason == "" || c.Message == "" {
+		t.Fatalf("LedgerReady is %+v", c)
+	}
+	if (c.Status == metav1.ConditionTrue) != (c.Reason == v1alpha1.ReasonLedgerOpen) {
+		t.Fatalf("LedgerReady is %s for %s", c.Status, c.Reason)
+	}
+	if c.Status == metav1.ConditionTrue && (!available(s) || s.diagnosis.lost()) {
+		t.Fatalf("the ledger is open, and no Pod can have it: %+v", s.diagnosis)
+	}
+	ready := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionReady)
+	scaledToZero := c.Reason == v1alpha1.ReasonScaledToZero
+	if ready.Reason == v1alpha1.ReasonReady && c.Status != metav1.ConditionTrue && !scaledToZero {
+		t.Fatalf("the brand serves without its ledger: %+v", c)
+	}
 }
 
 func TestANewObjectIsInProgressBeforeAnybodyLooked(t *testing.T) {
