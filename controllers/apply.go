@@ -21,9 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
@@ -32,9 +29,6 @@ import (
 func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	if s.output == nil {
 		return nil
-	}
-	if err := r.keepTrace(ctx, s); err != nil {
-		return err
 	}
 	var errs []error
 	all := true
@@ -46,7 +40,14 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 			// A Pod must not start before what it mounts is as it should be.
 			continue
 		}
-		result, err := r.applier.apply(ctx, s.brand, child)
+		child, wanted, err := r.whileHeld(ctx, s, child)
+		if err == nil && !wanted {
+			continue
+		}
+		var result application
+		if err == nil {
+			result, err = r.applier.apply(ctx, s.brand, child)
+		}
 		if err == nil {
 			if child.Kind == render.DeploymentKind {
 				s.appliedGeneration = result.generation
@@ -61,6 +62,9 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		}
 	}
 	s.applied = all
+	if !all {
+		r.fleet.forget(s.key)
+	}
 	if all && s.templateChanged {
 		r.rotations.start(s.key, s.output.ConfigRevision, r.Clock.Now())
 	}
@@ -70,31 +74,6 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 // served is false for kinds that this cluster does not have.
 func (r *Reconciler) served(kind schema.GroupVersionKind) bool {
 	return kind != render.HTTPRouteKind || r.GatewayAPI
-}
-
-// keepTrace puts a trace context on the pod template: the one that is there while
-// the template stays the same, this reconcile's when it changes anyway. A trace must
-// never be the reason for a rollout, so before the template is changed the Deployment
-// is read past the cache.
-func (r *Reconciler) keepTrace(ctx context.Context, s *scope) error {
-	live := &appsv1.Deployment{}
-	for _, reader := range []client.Reader{r.Client, r.APIReader} {
-		err := reader.Get(ctx, s.key, live)
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("get the Deployment: %w", err)
-		}
-		if err == nil && live.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash {
-			s.output.SetTraceParent(live.Spec.Template.Annotations[render.AnnotationTraceParent])
-			return nil
-		}
-	}
-	s.templateChanged = metav1.IsControlledBy(live, s.brand)
-	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
-		carrier := propagation.MapCarrier{}
-		propagation.TraceContext{}.Inject(ctx, carrier)
-		s.output.SetTraceParent(carrier.Get("traceparent"))
-	}
-	return nil
 }
 
 // applyFault says what a failed apply means to the user; false when it is likely to
@@ -385,7 +364,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	}
 	var errs []error
 	for _, child := range s.output.Children {
-		if child.Apply != nil || child.Kind == render.ClaimKind || !r.served(child.Kind) {
+		if child.Apply != nil || child.Kind == render.ClaimKind || !r.served(child.Kind) || (s.hold != nil && heldBack[child.Kind]) {
 			continue
 		}
 		live := cachedObject(child.Kind)

@@ -60,6 +60,7 @@ func TestABrandComesUpWithAllItsObjectsInEightWrites(t *testing.T) {
 	base := "http://xiaowang." + w.namespace + ".svc/keruyun/11342/member-assets/"
 	want := v1alpha1.BrandConnectorStatus{
 		ObservedGeneration: live.Generation,
+		Resolved:           &v1alpha1.ResolvedStatus{Ledger: "postgres:ledger/dsn"},
 		Endpoints: []v1alpha1.Endpoint{
 			{SPI: "verify", URL: base + "verify"}, {SPI: "query", URL: base + "query"},
 			{SPI: "reverse", URL: base + "reverse"}, {SPI: "result", URL: base + "result"},
@@ -72,7 +73,7 @@ func TestABrandComesUpWithAllItsObjectsInEightWrites(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	wantConditions := []string{"CredentialsResolved=True", "LedgerReady=True", "Ready=True", "WorkloadAvailable=True"}
+	wantConditions := []string{"CredentialsResolved=True", "LedgerReady=True", "Ready=True", "UpToDate=True", "WorkloadAvailable=True"}
 	if diff := cmp.Diff(wantConditions, conditions(live)); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}

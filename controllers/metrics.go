@@ -5,12 +5,14 @@ package controllers
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 // Results of an apply.
@@ -26,12 +28,14 @@ type Metrics struct {
 	applies  *prometheus.CounterVec
 	drift    *prometheus.CounterVec
 	rotation prometheus.Histogram
+	fleet    *fleetCollector
 }
 
 // NewMetrics registers the operator's metrics. What is said of single brands comes
 // from a collector over the cache, so a brand that is gone leaves no series behind.
 func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, error) {
 	m := &Metrics{
+		fleet: &fleetCollector{},
 		applies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hexiao_operator_apply_total",
 			Help: "Server-side applies of brands' objects, by kind and result (applied, unchanged, skipped, failed).",
@@ -47,7 +51,7 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 		}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, &brandCollector{cache: cache}} {
+	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, m.fleet, &brandCollector{cache: cache}} {
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -56,6 +60,57 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 func (m *Metrics) applied(kind, result string) { m.applies.WithLabelValues(kind, result).Inc() }
 func (m *Metrics) driftCorrected(kind string)  { m.drift.WithLabelValues(kind).Inc() }
 func (m *Metrics) rotated(took time.Duration)  { m.rotation.Observe(took.Seconds()) }
+
+// countFleet tells the metrics where roll-outs are counted.
+func (m *Metrics) countFleet(surveys func(context.Context) map[*platform]rollout.Survey) {
+	m.fleet.mu.Lock()
+	defer m.fleet.mu.Unlock()
+	m.fleet.surveys = surveys
+}
+
+var (
+	rolloutBrandsDesc = prometheus.NewDesc("hexiao_operator_rollout_brands",
+		"Brands of a ConnectorClass (empty: of none), by how they stand towards the newest revision of the platform (current, waiting, rolling, failed).", []string{"class", "state"}, nil)
+	rolloutHaltedDesc = prometheus.NewDesc("hexiao_operator_rollout_halted",
+		"1 while the roll-out of a ConnectorClass (empty: of brands without one) is halted.", []string{"class"}, nil)
+)
+
+// fleetCollector counts the brands of every class when it is asked.
+type fleetCollector struct {
+	mu      sync.Mutex
+	surveys func(context.Context) map[*platform]rollout.Survey
+}
+
+// Describe lists what Collect sends.
+func (*fleetCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- rolloutBrandsDesc
+	out <- rolloutHaltedDesc
+}
+
+// Collect sends the state of every roll-out.
+func (c *fleetCollector) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	surveys := c.surveys
+	c.mu.Unlock()
+	if surveys == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	for p, s := range surveys(ctx) {
+		for state, n := range map[string]int{"current": s.Current, "waiting": s.Waiting, "rolling": s.Rolling, "failed": s.Failed} {
+			gauge(rolloutBrandsDesc, n, p.name(), state)
+		}
+		halted := 0
+		if s.Phase(p.policy) == rollout.Halted {
+			halted = 1
+		}
+		gauge(rolloutHaltedDesc, halted, p.name())
+	}
+}
 
 var (
 	brandLabels = []string{"namespace", "name"}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -27,7 +28,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	case err != nil && !apierrors.IsNotFound(err):
 		return fmt.Errorf("get the Deployment: %w", err)
 	}
-	if e := s.brand.Spec.Exposure; e != nil && e.GatewayRef != nil && r.GatewayAPI {
+	if e := s.spec().Exposure; e != nil && e.GatewayRef != nil && r.GatewayAPI {
 		route := &gatewayv1.HTTPRoute{}
 		switch err := r.Client.Get(ctx, s.key, route); {
 		case err == nil && metav1.IsControlledBy(route, s.brand):
@@ -44,17 +45,33 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 // describe fills the plain fields of the status.
 func (r *Reconciler) describe(s *scope) {
 	status := &s.brand.Status
-	status.Endpoints = render.Endpoints(s.brand)
+	status.Endpoints = render.Endpoints(s.whole())
+	if s.resolved != nil {
+		status.Resolved = resolvedStatus(s)
+	}
 	status.Selector = labels.SelectorFromSet(render.SelectorLabels(s.brand)).String()
 	if s.deployment != nil {
 		status.ConfigRevision = s.deployment.Spec.Template.Annotations[render.AnnotationConfigRevision]
 		status.Image = connectorImage(&s.deployment.Spec.Template.Spec)
 	}
-	if s.applied {
+	if s.applied && s.hold == nil {
 		// The cache may not have seen our own apply yet.
 		status.ConfigRevision = s.output.ConfigRevision
 		status.Image = s.output.Image()
 	}
+}
+
+// resolvedStatus says what came of the brand and its class.
+func resolvedStatus(s *scope) *v1alpha1.ResolvedStatus {
+	spec := s.spec()
+	out := &v1alpha1.ResolvedStatus{Ledger: spec.Ledger.String(), OTLPEndpoint: spec.Telemetry.OTLPEndpoint}
+	if s.platform != nil {
+		out.ConnectorClassName = s.platform.name()
+	}
+	if spec.Exposure != nil {
+		out.Hostname = spec.Exposure.Hostname
+	}
+	return out
 }
 
 func connectorImage(pod *corev1.PodSpec) string {
@@ -74,6 +91,12 @@ func (r *Reconciler) observeRotation(s *scope) {
 			r.Metrics.rotated(took)
 		}
 	}
+}
+
+// rolloutHasFailed says that the newest Pods did not become available in time.
+func rolloutHasFailed(d *appsv1.Deployment) bool {
+	c := deploymentCondition(d, appsv1.DeploymentProgressing)
+	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == "ProgressDeadlineExceeded"
 }
 
 // rolledOut says that all Pods are of the applied template, available, and alone.

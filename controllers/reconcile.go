@@ -25,6 +25,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 // Field managers of the operator's writes.
@@ -42,6 +43,8 @@ const (
 	// conflictPause is how long the cache gets to catch up with a status that was
 	// written already, or on an older one.
 	conflictPause = 100 * time.Millisecond
+	// heldPause is how often to say anew what a brand's own change waits for.
+	heldPause = 30 * time.Second
 	// foreignPause is how often to see whether an object that is somebody else's,
 	// and therefore not watched, is gone.
 	foreignPause = 30 * time.Second
@@ -65,6 +68,10 @@ type Config struct {
 	Installation render.Installation
 	// GatewayAPI is true when the cluster serves HTTPRoutes.
 	GatewayAPI bool
+	// Classes is true when ConnectorClasses are read.
+	Classes bool
+	// Rollout is the policy of brands without a class.
+	Rollout rollout.Policy
 }
 
 // Reconciler brings the cluster to what BrandConnectors say.
@@ -73,6 +80,8 @@ type Reconciler struct {
 	applier   *applier
 	rotations *rotations
 	statuses  *versions
+	platforms *platforms
+	fleet     *fleet
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -82,12 +91,44 @@ func New(c Config) *Reconciler {
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider().Tracer("")
 	}
-	return &Reconciler{
+	r := &Reconciler{
 		Config:    c,
 		applier:   newApplier(c.Client, c.APIReader, c.Metrics),
 		rotations: newRotations(),
 		statuses:  newVersions(),
+		platforms: newPlatforms(c.Installation, c.Rollout),
+		fleet:     newFleet(c.Client, c.Clock),
 	}
+	c.Metrics.countFleet(r.surveys)
+	return r
+}
+
+// surveys counts the brands of every class, and of none, for the metrics.
+func (r *Reconciler) surveys(ctx context.Context) map[*platform]rollout.Survey {
+	classes := []*v1alpha1.ConnectorClass{nil}
+	if r.Classes {
+		var list v1alpha1.ConnectorClassList
+		if r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy) != nil {
+			return nil
+		}
+		for i := range list.Items {
+			classes = append(classes, &list.Items[i])
+			if list.Items[i].Name == v1alpha1.DefaultConnectorClass {
+				classes[0] = &list.Items[i] // then no brand is without a class
+			}
+		}
+	}
+	out := map[*platform]rollout.Survey{}
+	for _, class := range classes {
+		p, err := r.platforms.of(class)
+		if err != nil {
+			continue
+		}
+		if survey, _, err := r.fleet.take(ctx, p); err == nil {
+			out[p] = survey
+		}
+	}
+	return out
 }
 
 // +kubebuilder:rbac:groups=connect.hexiao.dev,resources=brandconnectors,verbs=list;watch
@@ -128,6 +169,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			r.applier.forget(req.NamespacedName)
 			r.rotations.forget(req.NamespacedName)
 			r.statuses.forget(req.NamespacedName)
+			r.fleet.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("get the BrandConnector: %w", err)
@@ -150,7 +192,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		}
 	}()
 
-	if err := r.run(ctx, s); err != nil {
+	err := r.run(ctx, s)
+	if s.hold == nil {
+		r.fleet.settled(req.NamespacedName)
+	}
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	r.fold(s)
@@ -173,11 +219,13 @@ func (r *Reconciler) run(ctx context.Context, s *scope) error {
 
 func (r *Reconciler) phases(suspended bool) []phase {
 	if suspended {
-		return []phase{{"observe", r.observe}, {"diagnose", r.diagnose}}
+		return []phase{{"classify", r.classify}, {"observe", r.observe}, {"diagnose", r.diagnose}}
 	}
 	return []phase{
+		{"classify", r.classify},
 		{"resolve", r.resolve},
 		{"render", r.render},
+		{"pace", r.pace},
 		{"apply", r.apply},
 		{"prune", r.prune},
 		{"observe", r.observe},
@@ -187,10 +235,10 @@ func (r *Reconciler) phases(suspended bool) []phase {
 
 // render fills s.output when everything that the brand refers to is there.
 func (r *Reconciler) render(_ context.Context, s *scope) error {
-	if s.values == nil {
+	if s.values == nil || s.platform == nil {
 		return nil
 	}
-	out, err := render.Render(render.Inputs{Brand: s.brand, Values: s.values, Installation: r.Installation})
+	out, err := render.Render(render.Inputs{Brand: s.brand, Class: s.platform.class, Values: s.values, Installation: r.Installation})
 	if invalid := (*render.InvalidError)(nil); errors.As(err, &invalid) {
 		s.fault(fault{reason: v1alpha1.ReasonInvalidSpec, message: invalid.Error(), stalled: true})
 		return nil
@@ -202,8 +250,9 @@ func (r *Reconciler) render(_ context.Context, s *scope) error {
 	return nil
 }
 
-// result says when to look again. A watch brings us back for everything but two
-// cases: what the API server forbids, and an object that is somebody else's.
+// result says when to look again. A watch brings us back for everything but what the API
+// server forbids, an object that is somebody else's, a roll-out that a change waits for,
+// and Pods that do not start.
 func (s *scope) result() (ctrl.Result, error) {
 	for _, f := range s.faults {
 		switch {
@@ -216,6 +265,9 @@ func (s *scope) result() (ctrl.Result, error) {
 		default:
 			return ctrl.Result{}, errors.New(f.message)
 		}
+	}
+	if s.hold != nil && s.hold.spec {
+		return ctrl.Result{RequeueAfter: heldPause}, nil
 	}
 	return ctrl.Result{RequeueAfter: s.diagnosis.lookAgain}, nil
 }

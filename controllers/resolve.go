@@ -19,9 +19,12 @@ import (
 // resolve reads what the brand refers to, past the cache, each object once. It sets
 // s.values when nothing is missing.
 func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
+	if s.resolved == nil {
+		return nil
+	}
 	values := []render.Value{}
 	objects := map[string]map[string][]byte{}
-	for _, need := range render.Needs(s.brand) {
+	for _, need := range render.Needs(s.resolved) {
 		id := string(need.Source) + "/" + need.Name
 		data, read := objects[id]
 		if !read {

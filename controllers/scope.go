@@ -20,16 +20,25 @@ type scope struct {
 	// key of the object.
 	key client.ObjectKey
 
+	// resolved is the brand with its class under it. It is set by classify, and nil when
+	// the class is not there.
+	resolved *v1alpha1.BrandConnector
+	// platform is the class and what comes with it. It is set by classify, and nil when
+	// that is not there or not valid.
+	platform *platform
 	// values that the brand refers to. It is set by resolve when all are there.
 	values []render.Value
 	// output is what should be. It is set by render, and nil when the brand cannot
 	// be rendered now: then nothing is applied and nothing is pruned.
 	output *render.Output
-	// applied is true when apply came through with every object.
+	// hold keeps the brand from taking up what was rendered; nil when it may. It is set
+	// by pace.
+	hold *hold
+	// applied is true when apply came through with every object that it was to apply.
 	applied bool
 	// appliedGeneration is the Deployment's generation after apply; 0 when unknown.
 	appliedGeneration int64
-	// templateChanged is true when apply changed the pod template of a Deployment
+	// templateChanged is true when apply changes the pod template of a Deployment
 	// that was already there.
 	templateChanged bool
 
@@ -59,6 +68,16 @@ type fault struct {
 	// the whole object is missing.
 	source      render.Source
 	object, key string
+}
+
+// spec is the brand's, with its class under it where that is known.
+func (s *scope) spec() *v1alpha1.BrandConnectorSpec { return &s.whole().Spec }
+
+func (s *scope) whole() *v1alpha1.BrandConnector {
+	if s.resolved != nil {
+		return s.resolved
+	}
+	return s.brand
 }
 
 func (s *scope) fault(f fault) { s.faults = append(s.faults, f) }

@@ -5,6 +5,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -28,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
@@ -62,7 +64,7 @@ func ServesGatewayAPI(mapper meta.RESTMapper) (bool, error) {
 //
 // A read of anything that is not watched is an error instead of a new watch: caching
 // every Secret of a cluster by mistake then fails a test.
-func CacheOptions(namespaces []string, brands labels.Selector, gatewayAPI bool) cache.Options {
+func CacheOptions(namespaces []string, brands labels.Selector, gatewayAPI, classes bool) cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{render.LabelManagedBy: render.ManagedBy})}
 	byObject := map[client.Object]cache.ByObject{
 		&v1alpha1.BrandConnector{}:               {Label: brands},
@@ -80,6 +82,9 @@ func CacheOptions(namespaces []string, brands labels.Selector, gatewayAPI bool) 
 	}
 	if gatewayAPI {
 		byObject[&gatewayv1.HTTPRoute{}] = ours
+	}
+	if classes {
+		byObject[&v1alpha1.ConnectorClass{}] = cache.ByObject{}
 	}
 	options := cache.Options{
 		ReaderFailOnMissingInformer: true,
@@ -157,6 +162,18 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 			return fmt.Errorf("index brands by %s: %w", source, err)
 		}
 	}
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.BrandConnector{}, indexClass, func(obj client.Object) []string {
+		if name := obj.(*v1alpha1.BrandConnector).Spec.ConnectorClassName; name != "" {
+			return []string{name}
+		}
+		return []string{noClass}
+	})
+	if err != nil {
+		return fmt.Errorf("index brands by their class: %w", err)
+	}
+	if err := mgr.Add(r.fleet); err != nil {
+		return fmt.Errorf("add the roll-outs: %w", err)
+	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("brandconnector").
 		WithOptions(controller.Options{
@@ -176,19 +193,53 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 	} {
 		b = b.Owns(child, builder.OnlyMetadata, builder.WithPredicates(touched()))
 	}
+	b = b.WatchesRawSource(source.Channel(r.fleet.wake, &handler.EnqueueRequestForObject{}))
+	if r.Classes {
+		b = b.Watches(&v1alpha1.ConnectorClass{}, handler.EnqueueRequestsFromMapFunc(r.brandsOf), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	}
 	if r.GatewayAPI {
 		b = b.Owns(&gatewayv1.HTTPRoute{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	}
-	return b.Complete(r)
+	if err := b.Complete(r); err != nil || !r.Classes {
+		return err
+	}
+	return r.setupClasses(mgr)
+}
+
+// brandsOf finds the brands of a class.
+func (r *Reconciler) brandsOf(ctx context.Context, class client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, name := range indexed(class.GetName()) {
+		requests = append(requests, r.listed(ctx, "naming a ConnectorClass", client.MatchingFields{indexClass: name})...)
+	}
+	return requests
+}
+
+// listed are the brands that a list has.
+func (r *Reconciler) listed(ctx context.Context, which string, options ...client.ListOption) []reconcile.Request {
+	var brands v1alpha1.BrandConnectorList
+	if err := r.Client.List(ctx, &brands, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing brands", "which", which)
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(brands.Items))
+	for i := range brands.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&brands.Items[i])})
+	}
+	return requests
 }
 
 func unstructuredAutoscaler() client.Object { return cachedObject(render.AutoscalerKind) }
 
-// asked lets through what a user changes: the spec, or a request to reconcile now.
+// asked lets through what a user changes: the spec, the labels, or a request to reconcile
+// now.
 func asked() predicate.Predicate {
 	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			const a = v1alpha1.AnnotationReconcileRequestedAt
+			if !maps.Equal(e.ObjectOld.GetLabels(), e.ObjectNew.GetLabels()) {
+				return true // it may have become a canary
+			}
 			return e.ObjectOld.GetAnnotations()[a] != e.ObjectNew.GetAnnotations()[a]
 		},
 		CreateFunc:  func(event.CreateEvent) bool { return true },
@@ -215,19 +266,27 @@ func claimsBrand(_ context.Context, claim client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: claim.GetNamespace(), Name: brand}}}
 }
 
-// referrers finds the brands that refer to an object.
+// referrers finds the brands that refer to an object, by themselves or by their class.
 func (r *Reconciler) referrers(source render.Source) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
-		var brands v1alpha1.BrandConnectorList
-		err := r.Client.List(ctx, &brands, client.InNamespace(obj.GetNamespace()),
-			client.MatchingFields{indexes[source]: obj.GetName()}, client.UnsafeDisableDeepCopy)
-		if err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "Listing the brands that refer to an object", "source", source, "name", obj.GetName())
-			return nil
+		in := client.InNamespace(obj.GetNamespace())
+		requests := r.listed(ctx, "referring to a "+string(source), in, client.MatchingFields{indexes[source]: obj.GetName()})
+		if source != render.SourceSecret || !r.Classes {
+			return requests
 		}
-		requests := make([]reconcile.Request, 0, len(brands.Items))
-		for i := range brands.Items {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&brands.Items[i])})
+		var classes v1alpha1.ConnectorClassList
+		if err := r.Client.List(ctx, &classes, client.UnsafeDisableDeepCopy); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Listing the ConnectorClasses")
+			return requests
+		}
+		for i := range classes.Items {
+			ledger := classes.Items[i].Spec.Ledger
+			if ledger == nil || ledger.Postgres == nil || ledger.Postgres.DSNSecretRef.Name != obj.GetName() {
+				continue
+			}
+			for _, name := range indexed(classes.Items[i].Name) {
+				requests = append(requests, r.listed(ctx, "whose class refers to a Secret", in, client.MatchingFields{indexClass: name})...)
+			}
 		}
 		return requests
 	})

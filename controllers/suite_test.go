@@ -39,6 +39,7 @@ import (
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 // The suite runs one operator against a real API server. Each test has a namespace
@@ -136,7 +137,7 @@ func startOperator(ctx context.Context) (<-chan struct{}, error) {
 func newOperator(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, registry prometheus.Registerer, namespaces []string) (ctrl.Manager, error) {
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
-		Cache:   controllers.CacheOptions(namespaces, labels.Everything(), true),
+		Cache:   controllers.CacheOptions(namespaces, labels.Everything(), true, len(namespaces) == 0),
 		Client:  controllers.ClientOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		// Two operators in one process have controllers of the same name.
@@ -157,6 +158,7 @@ func newOperator(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 	reconciler := controllers.New(controllers.Config{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),
 		Tracer: tracer, Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: served,
+		Classes: len(namespaces) == 0, Rollout: rollout.Policy{MaxConcurrent: 5},
 		Installation: render.Installation{Image: testImage, RevisionKey: []byte("key of the tests")},
 	})
 	return mgr, reconciler.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute})

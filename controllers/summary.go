@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 // verdict is what a brand's state amounts to.
@@ -30,6 +31,7 @@ var readiness = []policy{
 	suspended,
 	ledgerLost,
 	faulty,
+	heldUp,
 	rolloutFailed,
 	rollingOut,
 	unavailable,
@@ -68,12 +70,48 @@ func faulty(_ *Reconciler, s *scope) (verdict, bool) {
 	return v, true
 }
 
+// heldUp is a brand whose own change waits for the platform's roll-out. One that waits for
+// the platform's change alone serves what its team asked for, and is ready.
+func heldUp(_ *Reconciler, s *scope) (verdict, bool) {
+	if s.hold == nil || !s.hold.spec {
+		return verdict{}, false
+	}
+	return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonRolloutPending, reconciling: true,
+		message: "the change goes out with one of the platform's, which waits: " + waitsFor(s.hold)}, true
+}
+
+// waitsFor says what a brand that is held waits for.
+func waitsFor(h *hold) string {
+	switch h.phase {
+	case rollout.Canaries:
+		return "the canaries have not been available for long enough"
+	case rollout.Halted:
+		return "its roll-out is halted, because brands that took it up did not become available; see the platform team"
+	default:
+		return "as many brands as may restart at a time do so"
+	}
+}
+
+// upToDate says whether the brand runs what the platform makes of it now.
+func upToDate(s *scope) metav1.Condition {
+	c := metav1.Condition{Type: v1alpha1.ConditionUpToDate, Status: metav1.ConditionTrue,
+		Reason: v1alpha1.ReasonCurrent, Message: "the Pods are of the platform's newest revision"}
+	if s.hold != nil {
+		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonRolloutPending
+		// Not what it waits for: this changes while nobody looks at the brand.
+		c.Message = "a change of the platform waits for this brand's turn"
+		if class := s.platform.name(); class != "" {
+			c.Message += ": see ConnectorClass " + class
+		}
+	}
+	return c
+}
+
 func rolloutFailed(_ *Reconciler, s *scope) (verdict, bool) {
 	if d := s.deployment; d == nil || d.Generation < s.appliedGeneration {
 		return verdict{}, false
 	}
-	c := deploymentCondition(s.deployment, appsv1.DeploymentProgressing)
-	if c == nil || c.Status != corev1.ConditionFalse || c.Reason != "ProgressDeadlineExceeded" {
+	if !rolloutHasFailed(s.deployment) {
 		return verdict{}, false
 	}
 	why := s.diagnosis.text
@@ -142,6 +180,9 @@ func (r *Reconciler) fold(s *scope) {
 	}
 	r.set(s, ledgerReady(s), true)
 	r.set(s, workloadAvailable(s), true)
+	if s.output != nil {
+		r.set(s, upToDate(s), true)
+	}
 	exposed, asked := r.exposed(s)
 	r.set(s, exposed, asked)
 	s.brand.Status.ObservedGeneration = s.brand.Generation
@@ -182,7 +223,7 @@ func workloadAvailable(s *scope) metav1.Condition {
 // exposed is the condition Exposed; false when no exposure is asked for.
 func (r *Reconciler) exposed(s *scope) (metav1.Condition, bool) {
 	c := metav1.Condition{Type: v1alpha1.ConditionExposed, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonExposed}
-	e := s.brand.Spec.Exposure
+	e := s.spec().Exposure
 	switch {
 	case e == nil:
 		return c, false

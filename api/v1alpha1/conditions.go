@@ -22,9 +22,17 @@ const (
 	ConditionLedgerReady = "LedgerReady"
 	// ConditionExposed says whether the route that spec.exposure asks for exists.
 	ConditionExposed = "Exposed"
+	// ConditionUpToDate says whether the Pods are of the platform's newest revision. A
+	// brand whose turn has not come in a roll-out is not, and ready all the same.
+	ConditionUpToDate = "UpToDate"
 	// ConditionSuspended is there while spec.suspend is true.
 	ConditionSuspended = "Suspended"
 )
+
+// ConditionRolledOut is a ConnectorClass's: True when every brand of the class that can
+// take part runs what the class makes of it. The class's Ready says the same, and whether
+// the class is valid.
+const ConditionRolledOut = "RolledOut"
 
 // Reasons of the conditions.
 const (
@@ -50,6 +58,13 @@ const (
 	ReasonExposed             = "Exposed"
 	ReasonNotExposed          = "NotExposed"
 	ReasonRouteNotAccepted    = "RouteNotAccepted"
+	ReasonClassNotFound       = "ClassNotFound"
+	ReasonLedgerMoved         = "LedgerMoved"
+	ReasonCurrent             = "Current"
+	ReasonRolloutPending      = "RolloutPending"
+	ReasonRolledOut           = "RolledOut"
+	ReasonRollingOut          = "RollingOut"
+	ReasonRolloutHalted       = "RolloutHalted"
 )
 
 // AnnotationReconcileRequestedAt asks for a reconcile now, the contract that Flux's

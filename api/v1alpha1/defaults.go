@@ -37,6 +37,18 @@ func (b *BrandConnector) Undefault() {
 	}
 }
 
+// OwnSpec is what the brand's team wrote: the spec without what the schema's defaults
+// filled in, and without suspend. It is the same under every version of this API and
+// under every class.
+func (b *BrandConnector) OwnSpec() *BrandConnectorSpec {
+	spec := b.Spec.DeepCopy()
+	for _, f := range spec.schemaDefaulted() {
+		f.clear()
+	}
+	spec.Suspend = false
+	return spec
+}
+
 // defaulted is one field with its default.
 type defaulted interface {
 	fill()

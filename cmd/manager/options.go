@@ -26,6 +26,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/controllers"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 // namespaceFile holds a Pod's own namespace.
@@ -35,6 +36,8 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 type options struct {
 	connectorImage        string
 	connectorPullPolicy   string
+	connectorClasses      bool
+	rollout               rolloutOptions
 	namespace             string
 	watchNamespaces       []string
 	watchLabelSelector    string
@@ -49,9 +52,22 @@ type options struct {
 	logLevel              string
 }
 
+// rolloutOptions are how brands without a ConnectorClass take up a change of the operator.
+type rolloutOptions struct {
+	maxConcurrent    int
+	canaries         string
+	soakTime         time.Duration
+	progressDeadline time.Duration
+}
+
 func (o *options) addFlags(f *pflag.FlagSet, getenv func(string) string) {
 	f.StringVar(&o.connectorImage, "connector-image", "", "image of the connector, by digest where it matters (required)")
 	f.StringVar(&o.connectorPullPolicy, "connector-image-pull-policy", "", "Always, IfNotPresent or Never; the cluster's default when empty")
+	f.BoolVar(&o.connectorClasses, "connector-classes", true, "read ConnectorClasses, which needs a ClusterRole; without them a brand that names one is refused")
+	f.IntVar(&o.rollout.maxConcurrent, "rollout-max-concurrent", 5, "brands without a ConnectorClass that may restart at a time because the operator or its flags changed")
+	f.StringVar(&o.rollout.canaries, "rollout-canary-selector", "", "label selector of the brands without a ConnectorClass that take up such a change first; none when empty")
+	f.DurationVar(&o.rollout.soakTime, "rollout-canary-soak-time", time.Minute, "how long those must have been available before the others follow")
+	f.DurationVar(&o.rollout.progressDeadline, "rollout-progress-deadline", 5*time.Minute, "how long a brand without a ConnectorClass may take to become available before its roll-out has failed")
 	f.StringVar(&o.namespace, "namespace", getenv("POD_NAMESPACE"), "namespace of the operator's own lease and Secret; in a cluster its own by default")
 	f.StringSliceVar(&o.watchNamespaces, "watch-namespaces", nil, "namespaces whose BrandConnectors are run; all when empty")
 	f.StringVar(&o.watchLabelSelector, "watch-label-selector", "", "label selector of the BrandConnectors that are run, to share a fleet among several operators; all when empty")
@@ -76,6 +92,7 @@ type settings struct {
 	installation render.Installation
 	controller   controllers.ControllerOptions
 	gatewayAPI   bool
+	rollout      rollout.Policy
 }
 
 // complete checks the options. Its errors name the flag and the remedy.
@@ -97,6 +114,9 @@ func (o *options) complete() (*settings, error) {
 		errs = append(errs, fmt.Errorf("--watch-label-selector: %w", err))
 	}
 	s.selector = selector
+	policy, err := o.rollout.policy()
+	errs = append(errs, err)
+	s.rollout = policy
 	if o.concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--max-concurrent-reconciles is %d: give at least 1", o.concurrency))
 	}
@@ -112,15 +132,38 @@ func (o *options) complete() (*settings, error) {
 	s.installation = render.Installation{
 		Image: o.connectorImage, ImagePullPolicy: pull,
 		MonitoringNamespaces: o.monitoringNamespaces, ClientNamespaces: o.clientNamespaces,
+		ProgressDeadlineSeconds: int32(o.rollout.progressDeadline / time.Second), //nolint:gosec // an hour at most
 	}
 	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout}
 	return s, errors.Join(errs...)
 }
 
+func (o *rolloutOptions) policy() (rollout.Policy, error) {
+	p := rollout.Policy{MaxConcurrent: o.maxConcurrent, SoakTime: o.soakTime}
+	var errs []error
+	if o.maxConcurrent < 1 {
+		errs = append(errs, fmt.Errorf("--rollout-max-concurrent is %d: give at least 1", o.maxConcurrent))
+	}
+	if o.soakTime < 0 {
+		errs = append(errs, fmt.Errorf("--rollout-canary-soak-time is %s: give 0s or more", o.soakTime))
+	}
+	if o.progressDeadline < 10*time.Second || o.progressDeadline > time.Hour {
+		errs = append(errs, fmt.Errorf("--rollout-progress-deadline is %s: give 10s to 1h", o.progressDeadline))
+	}
+	if o.canaries != "" {
+		selector, err := labels.Parse(o.canaries)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--rollout-canary-selector: %w", err))
+		}
+		p.Canaries = selector
+	}
+	return p, errors.Join(errs...)
+}
+
 func (s *settings) managerOptions() ctrl.Options {
 	return ctrl.Options{
 		Scheme:                 s.scheme,
-		Cache:                  controllers.CacheOptions(s.watchNamespaces, s.selector, s.gatewayAPI),
+		Cache:                  controllers.CacheOptions(s.watchNamespaces, s.selector, s.gatewayAPI, s.connectorClasses),
 		Client:                 controllers.ClientOptions(),
 		Metrics:                metricsserver.Options{BindAddress: s.metricsAddress},
 		HealthProbeBindAddress: s.probeAddress,

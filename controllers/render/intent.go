@@ -17,7 +17,8 @@ import (
 type Intent struct {
 	// Key names the installation's key: hashes of different keys cannot be compared.
 	Key string
-	// Spec is the BrandConnector's own spec, before a class and without defaults.
+	// Spec is what the BrandConnector says of its Pods, before a class and without
+	// defaults.
 	Spec string
 	// Values are those of the Secrets and ConfigMaps.
 	Values string
@@ -25,7 +26,15 @@ type Intent struct {
 
 // IntentOf a brand that no class was laid under yet.
 func IntentOf(key []byte, b *v1alpha1.BrandConnector, values []Value) (Intent, error) {
-	spec, err := json.Marshal(b.OwnSpec())
+	own := b.OwnSpec()
+	// What no Pod is started for is left out: another intent is a write, and a Deployment
+	// counts a generation for it.
+	own.Exposure, own.Reconciliation, own.Retention = nil, nil, nil
+	own.Workload.Replicas, own.Workload.Autoscaling = nil, nil
+	if own.Ledger.Embedded != nil {
+		own.Ledger.Embedded = &v1alpha1.EmbeddedLedger{}
+	}
+	spec, err := json.Marshal(own)
 	if err != nil {
 		return Intent{}, fmt.Errorf("marshal the spec: %w", err)
 	}

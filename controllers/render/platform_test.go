@@ -125,9 +125,14 @@ func TestAnIntentTellsTheBrandsHandFromThePlatforms(t *testing.T) {
 		got               render.Intent
 		key, spec, values bool // the same as before
 	}{
-		"the same":      {intent("k", none, in.Values), true, true, true},
-		"suspended":     {intent("k", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = true }, in.Values), true, true, true},
-		"defaulted":     {intent("k", func(b *v1alpha1.BrandConnector) { b.Spec.PartialFailure = "Report" }, in.Values), true, true, true},
+		"the same":  {intent("k", none, in.Values), true, true, true},
+		"suspended": {intent("k", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = true }, in.Values), true, true, true},
+		"defaulted": {intent("k", func(b *v1alpha1.BrandConnector) { b.Spec.PartialFailure = "Report" }, in.Values), true, true, true},
+		"scheduled": {intent("k", func(b *v1alpha1.BrandConnector) {
+			b.Spec.Reconciliation = &v1alpha1.ReconciliationSpec{Schedule: "@daily"}
+			b.Spec.Workload.Replicas = new(int32(9))
+			b.Spec.Exposure = &v1alpha1.ExposureSpec{Hostname: "h"}
+		}, in.Values), true, true, true},
 		"changed":       {intent("k", func(b *v1alpha1.BrandConnector) { b.Spec.PartialFailure = "Reverse" }, in.Values), true, false, true},
 		"asked for 100": {intent("k", func(b *v1alpha1.BrandConnector) { b.Spec.Telemetry.SamplingPercent = new(int32(100)) }, in.Values), true, false, true},
 		"rotated":       {intent("k", none, rotated), true, true, false},

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
+)
+
+const (
+	// surveyAge is how old a survey may be to decide by: one for each decision would
+	// cost the square of the number of brands.
+	surveyAge = 500 * time.Millisecond
+	// tick is how often waiting brands are looked after. Without any there is nothing
+	// to do.
+	tick = time.Second
+)
+
+// indexClass is the index from classes to the brands that name them.
+const indexClass = ".spec.connectorClassName"
+
+// noClass is the index's value for brands that name no class. No class can have it.
+const noClass = "-"
+
+// fleet lets brands take up changes of the platform, class by class. What it knows it
+// reads from the cache; in memory are only those that wait and those that were just told
+// to go. Both may be lost at any time: the next leader reconciles every brand.
+type fleet struct {
+	reader client.Reader
+	clock  clock.PassiveClock
+	// wake brings brands back that may go now.
+	wake chan event.GenericEvent
+
+	mu     sync.Mutex
+	groups map[string]*group
+}
+
+// group is the brands of one class, or of none.
+type group struct {
+	platform *platform
+	survey   rollout.Survey
+	at       time.Time
+	admitted map[types.NamespacedName]bool
+	waiting  map[types.NamespacedName]rollout.Candidate
+}
+
+func newFleet(reader client.Reader, c clock.PassiveClock) *fleet {
+	return &fleet{reader: reader, clock: c, wake: make(chan event.GenericEvent, 1024), groups: map[string]*group{}}
+}
+
+// decide whether a brand may go. One that may not is brought back when it may.
+func (f *fleet) decide(ctx context.Context, p *platform, brand types.NamespacedName, c rollout.Candidate) (rollout.Verdict, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	g := f.groups[p.name()]
+	if g == nil {
+		g = &group{admitted: map[types.NamespacedName]bool{}, waiting: map[types.NamespacedName]rollout.Candidate{}}
+		f.groups[p.name()] = g
+	}
+	if g.platform == nil || g.platform.revision != p.revision {
+		clear(g.admitted)
+		g.at = time.Time{}
+	}
+	g.platform = p
+	if err := f.refresh(ctx, g); err != nil {
+		return rollout.Verdict{}, err
+	}
+	v := rollout.Decide(p.policy, g.survey, c)
+	delete(g.waiting, brand)
+	switch {
+	case !v.Go:
+		g.waiting[brand] = c
+	case v.Counts && !g.admitted[brand]:
+		g.admitted[brand] = true
+		g.survey.Admit()
+	}
+	return v, nil
+}
+
+// forget a brand that is gone, or that was told to go and could not.
+func (f *fleet) forget(brand types.NamespacedName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, g := range f.groups {
+		if g.admitted[brand] {
+			g.at = time.Time{}
+		}
+		delete(g.admitted, brand)
+		delete(g.waiting, brand)
+	}
+}
+
+// settled takes a brand that is not held off the list of those that wait.
+func (f *fleet) settled(brand types.NamespacedName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, g := range f.groups {
+		delete(g.waiting, brand)
+	}
+}
+
+// refresh the survey of a group, if it is old.
+func (f *fleet) refresh(ctx context.Context, g *group) error {
+	now := f.clock.Now()
+	if !g.at.IsZero() && now.Sub(g.at) < surveyAge {
+		return nil
+	}
+	survey, seen, err := f.take(ctx, g.platform)
+	if err != nil {
+		return err
+	}
+	for brand := range g.admitted {
+		if seen[brand] != rollout.Waiting {
+			delete(g.admitted, brand)
+			continue
+		}
+		survey.Admit()
+	}
+	g.survey, g.at = survey, now
+	return nil
+}
+
+// take a survey of a class from the cache, with the state of each brand.
+func (f *fleet) take(ctx context.Context, p *platform) (rollout.Survey, map[types.NamespacedName]rollout.State, error) {
+	var survey rollout.Survey
+	deployments, err := f.deployments(ctx)
+	if err != nil {
+		return survey, nil, err
+	}
+	states := map[types.NamespacedName]rollout.State{}
+	now := f.clock.Now()
+	for _, name := range indexed(p.name()) {
+		var brands v1alpha1.BrandConnectorList
+		if err := f.reader.List(ctx, &brands, client.MatchingFields{indexClass: name}, client.UnsafeDisableDeepCopy); err != nil {
+			return survey, nil, fmt.Errorf("list the brands of a class: %w", err)
+		}
+		for i := range brands.Items {
+			b := &brands.Items[i]
+			key := client.ObjectKeyFromObject(b)
+			m := memberOf(b, deployments[key], p)
+			states[key] = m.State
+			survey.Add(m, p.policy, now)
+		}
+	}
+	return survey, states, nil
+}
+
+// indexed are the values that the brands of a class have in the index: those of the default
+// one may name none.
+func indexed(class string) []string {
+	switch class {
+	case "":
+		return []string{noClass}
+	case v1alpha1.DefaultConnectorClass:
+		return []string{class, noClass}
+	default:
+		return []string{class}
+	}
+}
+
+func (f *fleet) deployments(ctx context.Context) (map[types.NamespacedName]*appsv1.Deployment, error) {
+	var list appsv1.DeploymentList
+	if err := f.reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list the Deployments: %w", err)
+	}
+	byKey := make(map[types.NamespacedName]*appsv1.Deployment, len(list.Items))
+	for i := range list.Items {
+		byKey[client.ObjectKeyFromObject(&list.Items[i])] = &list.Items[i]
+	}
+	return byKey, nil
+}
+
+// memberOf says how a brand stands towards the newest revision of its platform.
+func memberOf(b *v1alpha1.BrandConnector, d *appsv1.Deployment, p *platform) rollout.Member {
+	m := rollout.Member{Name: b.Namespace + "/" + b.Name, Canary: isCanary(b, p)}
+	if d == nil || b.Spec.Suspend || !b.DeletionTimestamp.IsZero() || !metav1.IsControlledBy(d, b) {
+		return m
+	}
+	notes := render.NotesOf(d.Annotations)
+	platforms := notes.Cause == render.CausePlatform
+	switch {
+	case notes.Platform != p.revision && stalledByItself(b):
+		m.State = rollout.Apart
+	case notes.Platform != p.revision:
+		m.State = rollout.Waiting
+	case rolledOut(d, 0):
+		m.State, m.AvailableSince = rollout.Current, availableSince(d)
+	case rolloutHasFailed(d) && (platforms || m.Canary):
+		// A canary that fails speaks against the platform, whoever started its Pods.
+		m.State = rollout.Failed
+	case rolloutHasFailed(d):
+		m.State = rollout.Apart
+	case platforms:
+		m.State = rollout.Rolling
+	default:
+		m.State = rollout.Current
+	}
+	return m
+}
+
+func isCanary(b *v1alpha1.BrandConnector, p *platform) bool {
+	return p.policy.Canaries != nil && p.policy.Canaries.Matches(labels.Set(b.Labels))
+}
+
+// stalledByItself is true for a brand that waits for somebody to mend something else than
+// a roll-out: it takes up nothing until then.
+func stalledByItself(b *v1alpha1.BrandConnector) bool {
+	c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionStalled)
+	return c != nil && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonRolloutFailed
+}
+
+func availableSince(d *appsv1.Deployment) time.Time {
+	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Status == corev1.ConditionTrue {
+		return c.LastUpdateTime.Time
+	}
+	return time.Time{}
+}
+
+// Start brings waiting brands back as places become free, until ctx ends.
+func (f *fleet) Start(ctx context.Context) error {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		for _, brand := range f.due(ctx) {
+			e := event.GenericEvent{Object: &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: brand.Namespace, Name: brand.Name}}}
+			select {
+			case f.wake <- e:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// NeedLeaderElection is true: a standby lets nobody go.
+func (*fleet) NeedLeaderElection() bool { return true }
+
+// due are the waiting brands that would be let go now, in the order of their names, no
+// more than there are places for.
+func (f *fleet) due(ctx context.Context) []types.NamespacedName {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var due []types.NamespacedName
+	for _, g := range f.groups {
+		if len(g.waiting) == 0 || f.refresh(ctx, g) != nil {
+			continue
+		}
+		brands := make([]types.NamespacedName, 0, len(g.waiting))
+		for brand := range g.waiting {
+			brands = append(brands, brand)
+		}
+		slices.SortFunc(brands, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
+		survey := g.survey
+		for _, brand := range brands {
+			v := rollout.Decide(g.platform.policy, survey, g.waiting[brand])
+			if !v.Go {
+				continue
+			}
+			if v.Counts {
+				survey.Admit()
+			}
+			due = append(due, brand)
+		}
+	}
+	return due
+}

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
+)
+
+// class creates a ConnectorClass of a name of its own.
+func (w *world) class(change func(*v1alpha1.ConnectorClassSpec)) string {
+	w.t.Helper()
+	c := &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "class-"}}
+	c.Spec.Image = "connector:1"
+	change(&c.Spec)
+	w.create(c)
+	w.t.Cleanup(func() { _ = api.Delete(w.t.Context(), c) })
+	return c.Name
+}
+
+func (w *world) changeClass(name string, change func(*v1alpha1.ConnectorClassSpec)) {
+	w.t.Helper()
+	c := &v1alpha1.ConnectorClass{}
+	must(w.t, api.Get(w.t.Context(), client.ObjectKey{Name: name}, c))
+	before := c.DeepCopy()
+	change(&c.Spec)
+	must(w.t, api.Patch(w.t.Context(), c, client.MergeFrom(before)))
+}
+
+// classStatus waits for the condition Ready of a class, with a reason.
+func (w *world) classStatus(name, reason string) v1alpha1.ConnectorClassStatus {
+	w.t.Helper()
+	c := &v1alpha1.ConnectorClass{}
+	w.eventually(func() string {
+		must(w.t, api.Get(w.t.Context(), client.ObjectKey{Name: name}, c))
+		if ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Reason != reason || ready.ObservedGeneration != c.Generation {
+			return fmt.Sprintf("the class says %+v, want %s", c.Status, reason)
+		}
+		return ""
+	})
+	return c.Status
+}
+
+// rollOutNewest plays the Deployment's controller with what a real one says of progress.
+func (w *world) rollOutNewest(name string) {
+	w.t.Helper()
+	w.rollOut(name)
+	w.progress(name, corev1.ConditionTrue, "NewReplicaSetAvailable")
+}
+
+// failRollOut plays it when the new Pods do not become available and the old ones serve on.
+func (w *world) failRollOut(name string) {
+	w.t.Helper()
+	w.progress(name, corev1.ConditionFalse, "ProgressDeadlineExceeded")
+}
+
+func (w *world) progress(name string, status corev1.ConditionStatus, reason string) {
+	w.t.Helper()
+	d := w.deployment(name)
+	before := d.DeepCopy()
+	d.Status.ObservedGeneration = d.Generation
+	if status == corev1.ConditionFalse {
+		d.Status.Replicas, d.Status.UpdatedReplicas = *d.Spec.Replicas+1, 1
+	}
+	d.Status.Conditions = append(d.Status.Conditions[:1:1], appsv1.DeploymentCondition{Type: appsv1.DeploymentProgressing, Status: status, Reason: reason,
+		LastUpdateTime: metav1.NewTime(time.Now().Add(-time.Hour))})
+	must(w.t, api.Status().Patch(w.t.Context(), d, client.MergeFrom(before)))
+}
+
+// images of brands' Pods.
+func (w *world) images(names ...string) string {
+	var all []string
+	for _, name := range names {
+		all = append(all, strings.TrimPrefix(w.deployment(name).Spec.Template.Spec.Containers[0].Image, "connector:"))
+	}
+	return strings.Join(all, " ")
+}
+
+func (w *world) waitImages(want string, names ...string) {
+	w.t.Helper()
+	w.eventually(func() string {
+		if got := w.images(names...); got != want {
+			return fmt.Sprintf("images of %v are %q, want %q", names, got, want)
+		}
+		return ""
+	})
+}
+
+func ofClass(class string, labels ...string) func(*v1alpha1.BrandConnector) {
+	return func(b *v1alpha1.BrandConnector) {
+		b.Spec.ConnectorClassName = class
+		for _, l := range labels {
+			metav1.SetMetaDataLabel(&b.ObjectMeta, l, "true")
+		}
+	}
+}
+
+func TestAClassGivesWhatABrandDoesNotSay(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) {
+		s.Ledger = &v1alpha1.ClassLedger{Postgres: &v1alpha1.ClassPostgresLedger{
+			DSNSecretRef: v1alpha1.SecretKeyReference{Name: "fleet", Key: "dsn"}, SchemaPrefix: "brand_"}}
+		s.Exposure = &v1alpha1.ClassExposure{Hostname: "{name}.pos.example.com", IngressClassName: "nginx"}
+		s.Telemetry.OTLPEndpoint = "http://otel:4318"
+		s.Workload.Replicas = new(int32(3))
+	})
+	b := w.brand("xiao-wang", ofClass(class), func(b *v1alpha1.BrandConnector) { b.Spec.Ledger = v1alpha1.LedgerSpec{} })
+	w.create(b)
+	w.condition(b.Name, v1alpha1.ConditionCredentialsResolved, metav1.ConditionFalse, v1alpha1.ReasonSecretNotFound)
+	w.secret("fleet", map[string]string{"dsn": "postgres://u:p@pg:5432/fleet"}) // found by the class, whose reference it is
+	w.rollOut(b.Name)
+	w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+
+	d := w.deployment(b.Name)
+	if got := w.images(b.Name); got != "1" || *d.Spec.Replicas != 3 {
+		t.Errorf("image %s, %d replicas", got, *d.Spec.Replicas)
+	}
+	config := &corev1.ConfigMap{}
+	w.mustGet(b.Name, config)
+	for _, want := range []string{"schema: brand_xiao_wang", "otlpEndpoint: http://otel:4318"} {
+		if !strings.Contains(config.Data["brand.yaml"], want) {
+			t.Errorf("the connector is not told %q:\n%s", want, config.Data["brand.yaml"])
+		}
+	}
+	live := &v1alpha1.BrandConnector{}
+	w.mustGet(b.Name, live)
+	want := &v1alpha1.ResolvedStatus{ConnectorClassName: class, Ledger: "postgres:fleet/dsn:brand_xiao_wang", Hostname: "xiao-wang.pos.example.com", OTLPEndpoint: "http://otel:4318"}
+	if diff := cmp.Diff(want, live.Status.Resolved); diff != "" {
+		t.Errorf("status.resolved (-want +got):\n%s", diff)
+	}
+	if !strings.HasPrefix(live.Status.Endpoints[0].URL, "https://xiao-wang.pos.example.com/") {
+		t.Errorf("endpoints: %+v", live.Status.Endpoints)
+	}
+	if live.Generation != 1 || live.Spec.Ledger.String() != "" || live.Spec.Exposure != nil {
+		t.Errorf("the class was written into the spec: %+v", live.Spec)
+	}
+
+	before := w.revision(b.Name)
+	w.secret("fleet", map[string]string{"dsn": "postgres://u:rotated@pg:5432/fleet"})
+	w.eventually(func() string {
+		if w.revision(b.Name) == before {
+			return "the rotation of the class's Secret was not seen"
+		}
+		return ""
+	})
+}
+
+func TestAMissingClassIsNamedAndTheBrandRecoversByItself(t *testing.T) {
+	w := newWorld(t)
+	name := "late-" + w.namespace
+	b := w.brand("xiaowang", ofClass(name))
+	w.create(b)
+	c := w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonClassNotFound)
+	if !strings.Contains(c.Message, "ConnectorClass "+name) || !strings.Contains(c.Message, "spec.connectorClassName") {
+		t.Errorf("message: %s", c.Message)
+	}
+	class := &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	w.create(class)
+	t.Cleanup(func() { _ = api.Delete(t.Context(), class) })
+	w.rollOut(b.Name)
+	w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.classStatus(name, v1alpha1.ReasonRolledOut)
+}
+
+func TestAClassThatCannotBeIsRefusedWithItsField(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) {
+		s.Rollout.Canary = &v1alpha1.CanaryPolicy{Selector: metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Near"}}}}
+	})
+	status := w.classStatus(class, v1alpha1.ReasonInvalidSpec)
+	if !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled) {
+		t.Errorf("conditions: %+v", status.Conditions)
+	}
+	b := w.brand("xiaowang", ofClass(class))
+	w.create(b)
+	if c := w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec); !strings.Contains(c.Message, "spec.rollout.canary.selector of ConnectorClass "+class) {
+		t.Errorf("message: %s", c.Message)
+	}
+}
+
+func TestAChangeOfTheClassReachesTheCanaryFirstAndTheOthersOneByOne(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) {
+		s.Rollout = v1alpha1.RolloutPolicy{MaxConcurrent: 1, Canary: &v1alpha1.CanaryPolicy{
+			Selector: metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}, SoakTime: &metav1.Duration{}}}
+	})
+	names := []string{"a", "b", "c"}
+	for _, name := range names {
+		labels := []string{}
+		if name == "c" {
+			labels = append(labels, "canary")
+		}
+		w.create(w.brand(name, ofClass(class, labels...)))
+		w.rollOutNewest(name)
+		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	w.classStatus(class, v1alpha1.ReasonRolledOut)
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:2" })
+	w.waitImages("1 1 2", names...)
+	for _, waiting := range []string{"a", "b"} {
+		w.condition(waiting, v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+		w.condition(waiting, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	if got := w.classStatus(class, v1alpha1.ReasonRollingOut).Brands; got.Total != 3 || got.Current+got.Waiting+got.Rolling != 3 {
+		t.Errorf("brands: %+v", got)
+	}
+	w.rollOutNewest("c")
+	w.waitImages("2 1 2", names...)
+	w.settled("b")
+	w.waitImages("2 1 2", names...) // there is one place, and a has it
+	w.rollOutNewest("a")
+	w.waitImages("2 2 2", names...)
+	w.rollOutNewest("b")
+	for _, name := range names {
+		w.condition(name, v1alpha1.ConditionUpToDate, metav1.ConditionTrue, v1alpha1.ReasonCurrent)
+	}
+	if diff := cmp.Diff(v1alpha1.ClassBrands{Total: 3, Current: 3}, w.classStatus(class, v1alpha1.ReasonRolledOut).Brands); diff != "" {
+		t.Errorf("brands (-want +got):\n%s", diff)
+	}
+}
+
+func TestACanaryThatFailsHaltsTheRolloutAndCostsNobodyElseAnything(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) {
+		s.Rollout = v1alpha1.RolloutPolicy{Canary: &v1alpha1.CanaryPolicy{
+			Selector: metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}, SoakTime: &metav1.Duration{}}}
+	})
+	w.secret("other", map[string]string{"openId": "i", "openKey": "k", "grantCode": "g"})
+	w.create(w.brand("canary", ofClass(class, "canary")))
+	w.create(w.brand("steady", ofClass(class), func(b *v1alpha1.BrandConnector) { b.Spec.Providers.Zhimai.CredentialsSecretRef.Name = "other" }))
+	for _, name := range []string{"canary", "steady"} {
+		w.rollOutNewest(name)
+		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:broken" })
+	w.waitImages("broken 1", "canary", "steady")
+	w.failRollOut("canary")
+	status := w.classStatus(class, v1alpha1.ReasonRolloutHalted)
+	halted := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRolledOut)
+	if halted == nil || halted.Status != metav1.ConditionFalse || !strings.Contains(halted.Message, w.namespace+"/canary") ||
+		!meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled) {
+		t.Errorf("conditions: %+v", status.Conditions)
+	}
+	w.eventually(func() string {
+		var list eventsv1.EventList
+		must(t, api.List(t.Context(), &list, client.InNamespace("default")))
+		for _, e := range list.Items {
+			if e.Regarding.Name == class && e.Reason == v1alpha1.ReasonRolloutHalted && e.Type == corev1.EventTypeWarning {
+				return ""
+			}
+		}
+		return "no event says that the roll-out is halted"
+	})
+	if got := gauge(t, "hexiao_operator_rollout_halted", class); got != 1 {
+		t.Errorf("hexiao_operator_rollout_halted is %v, want 1", got)
+	}
+	w.condition("canary", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonRolloutFailed)
+	w.condition("steady", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+
+	// The number of Pods is the brand's at any time.
+	w.change("steady", func(b *v1alpha1.BrandConnector) { b.Spec.Workload.Replicas = new(int32(4)) })
+	w.eventually(func() string {
+		if n := *w.deployment("steady").Spec.Replicas; n != 4 {
+			return fmt.Sprintf("%d replicas, want 4", n)
+		}
+		return ""
+	})
+	// Rotated credentials start the Pods anew, on the image that they have.
+	before := w.revision("steady")
+	w.secret("other", map[string]string{"openId": "i", "openKey": "rotated", "grantCode": "g"})
+	w.eventually(func() string {
+		if w.revision("steady") == before {
+			return "the rotation is not rolled out while the platform's change waits"
+		}
+		return ""
+	})
+	rotated := w.revision("steady")
+	w.settled("steady")
+	if got := w.images("steady"); got != "1" || w.revision("steady") != rotated {
+		t.Errorf("after the rotation: image %s, revision %s then %s", got, rotated, w.revision("steady"))
+	}
+	w.rollOutNewest("steady")
+	// What the team changes in the spec waits, and says so.
+	config := &corev1.ConfigMap{}
+	w.mustGet("steady", config)
+	w.change("steady", func(b *v1alpha1.BrandConnector) { b.Spec.PartialFailure = v1alpha1.PartialFailureReverse })
+	if c := w.condition("steady", v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonRolloutPending); !strings.Contains(c.Message, "halted") {
+		t.Errorf("message: %s", c.Message)
+	}
+	now := &corev1.ConfigMap{}
+	w.mustGet("steady", now)
+	if diff := cmp.Diff(config.Data, now.Data); diff != "" {
+		t.Errorf("what the old Pods read was changed:\n%s", diff)
+	}
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:3" })
+	w.waitImages("3 1", "canary", "steady")
+	w.rollOutNewest("canary")
+	w.waitImages("3 3", "canary", "steady")
+	w.rollOutNewest("steady")
+	w.condition("steady", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.classStatus(class, v1alpha1.ReasonRolledOut)
+}
+
+// gauge is a metric of one class; -1 when there is none.
+func gauge(t *testing.T, name, class string) float64 {
+	t.Helper()
+	families, err := gather.Gather()
+	must(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && m.GetLabel()[0].GetValue() == class {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+func TestALedgerDoesNotMoveWithAClass(t *testing.T) {
+	w := newWorld(t)
+	ledger := func(key string) string {
+		return w.class(func(s *v1alpha1.ConnectorClassSpec) {
+			s.Ledger = &v1alpha1.ClassLedger{Postgres: &v1alpha1.ClassPostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "ledger", Key: key}}}
+		})
+	}
+	w.secret("ledger", map[string]string{"dsn": "postgres://u:p@pg:5432/l", "other": "postgres://u:p@other:5432/l"})
+	first, second := ledger("dsn"), ledger("other")
+	b := w.brand("xiaowang", ofClass(first), func(b *v1alpha1.BrandConnector) { b.Spec.Ledger = v1alpha1.LedgerSpec{} })
+	w.up(b)
+	before := w.deployment(b.Name)
+	w.change(b.Name, func(b *v1alpha1.BrandConnector) { b.Spec.ConnectorClassName = second })
+	c := w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonLedgerMoved)
+	if !strings.Contains(c.Message, "postgres:ledger/dsn to postgres:ledger/other") {
+		t.Errorf("message: %s", c.Message)
+	}
+	if after := w.deployment(b.Name); after.Generation != before.Generation {
+		t.Error("the Deployment was changed")
+	}
+	// Whoever means it writes it into the brand.
+	w.change(b.Name, func(b *v1alpha1.BrandConnector) {
+		b.Spec.Ledger.Postgres = &v1alpha1.PostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "ledger", Key: "other"}}
+	})
+	w.eventually(func() string {
+		if got := w.deployment(b.Name).Annotations[render.AnnotationLedger]; got != "postgres:ledger/other" {
+			return "the ledger is still " + got
+		}
+		return ""
+	})
+}
