@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,16 +28,21 @@ import (
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
-// countPause is how often the brands of a class are counted while a roll-out goes on. At
-// rest nobody counts.
+// countPause is how often the brands of a class are counted while a roll-out goes on, at
+// most. At rest nobody counts.
 const countPause = 2 * time.Second
 
 // +kubebuilder:rbac:groups=connect.hexiao.dev,resources=connectorclasses,verbs=get;list;watch
 // +kubebuilder:rbac:groups=connect.hexiao.dev,resources=connectorclasses/status,verbs=patch
 
 // classReconciler says in the status of a ConnectorClass how far its roll-out is. It
-// changes nothing else: who may restart is decided where a brand is reconciled.
-type classReconciler struct{ *Reconciler }
+// changes nothing else: who may restart is decided where a brand is reconciled. An operator
+// that sees a part of the fleet alone has none: several would write over each other.
+type classReconciler struct {
+	*Reconciler
+	mu      sync.Mutex
+	counted map[string]time.Time
+}
 
 var _ reconcile.Reconciler = (*classReconciler)(nil)
 
@@ -46,7 +52,7 @@ func (r *Reconciler) setupClasses(mgr ctrl.Manager) error {
 		WithOptions(controller.Options{EnableWarmup: new(true)}).
 		For(&v1alpha1.ConnectorClass{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.BrandConnector{}, handler.EnqueueRequestsFromMapFunc(classNamed), builder.WithPredicates(joinedOrLeft())).
-		Complete(&classReconciler{r})
+		Complete(&classReconciler{Reconciler: r, counted: map[string]time.Time{}})
 }
 
 // classNamed is the class that a brand names or would have.
@@ -79,11 +85,14 @@ func conditionOf(b *v1alpha1.BrandConnector, t string) metav1.ConditionStatus {
 // Reconcile counts the brands of one class.
 func (r *classReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	before := &v1alpha1.ConnectorClass{}
-	if err := r.Client.Get(ctx, req.NamespacedName, before); err != nil {
+	if err := r.Client.Get(ctx, req.NamespacedName, before); err != nil || !before.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if !before.DeletionTimestamp.IsZero() || r.statuses.isBehind(req.NamespacedName, before.ResourceVersion) {
+	if r.statuses.isBehind(req.NamespacedName, before.ResourceVersion) {
 		return ctrl.Result{RequeueAfter: conflictPause}, nil
+	}
+	if wait := r.tooSoon(before); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
 	}
 	class := before.DeepCopy()
 	again, err := r.judge(ctx, class)
@@ -95,6 +104,20 @@ func (r *classReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		return ctrl.Result{RequeueAfter: conflictPause}, nil
 	}
 	return ctrl.Result{RequeueAfter: again}, err
+}
+
+// tooSoon says how long to wait before a class is counted again, so that a thousand
+// brands that become ready at a time are not counted a thousand times. A class that was
+// changed is counted at once.
+func (r *classReconciler) tooSoon(class *v1alpha1.ConnectorClass) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.Clock.Now()
+	if wait := countPause - now.Sub(r.counted[class.Name]); wait > 0 && class.Status.ObservedGeneration == class.Generation {
+		return wait
+	}
+	r.counted[class.Name] = now
+	return 0
 }
 
 // judge fills the status, and says when to look again.

@@ -59,20 +59,21 @@ func (r *Reconciler) pace(ctx context.Context, s *scope) error {
 // liveDeployment is the brand's Deployment, or nil. Before the template is changed it is
 // read past the cache: a trace must never be the reason for a rollout.
 func (r *Reconciler) liveDeployment(ctx context.Context, s *scope) (*appsv1.Deployment, error) {
-	live := &appsv1.Deployment{}
 	for _, reader := range []client.Reader{r.Client, r.APIReader} {
+		live := &appsv1.Deployment{}
 		err := reader.Get(ctx, s.key, live)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("get the Deployment: %w", err)
 		}
-		if err == nil && live.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash {
-			break
+		same := err == nil && live.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash
+		if !same && reader != r.APIReader {
+			continue
+		}
+		if err == nil && metav1.IsControlledBy(live, s.brand) {
+			return live, nil
 		}
 	}
-	if !metav1.IsControlledBy(live, s.brand) {
-		return nil, nil // there is none, or it is somebody else's, which apply says
-	}
-	return live, nil
+	return nil, nil // there is none, or it is somebody else's, which apply says
 }
 
 // traceParent is the trace context for new Pods to continue; empty when nobody listens.

@@ -150,6 +150,8 @@ type ControllerOptions struct {
 	MaxConcurrentReconciles int
 	// ReconciliationTimeout bounds one reconcile.
 	ReconciliationTimeout time.Duration
+	// PartOfFleet is true when there are brands that this operator does not see.
+	PartOfFleet bool
 }
 
 // SetupWithManager watches brands, their objects and what they refer to.
@@ -200,7 +202,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 	if r.GatewayAPI {
 		b = b.Owns(&gatewayv1.HTTPRoute{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	}
-	if err := b.Complete(r); err != nil || !r.Classes {
+	if err := b.Complete(r); err != nil || !r.Classes || o.PartOfFleet {
 		return err
 	}
 	return r.setupClasses(mgr)

@@ -134,7 +134,8 @@ func (o *options) complete() (*settings, error) {
 		MonitoringNamespaces: o.monitoringNamespaces, ClientNamespaces: o.clientNamespaces,
 		ProgressDeadlineSeconds: int32(o.rollout.progressDeadline / time.Second), //nolint:gosec // an hour at most
 	}
-	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout}
+	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout,
+		PartOfFleet: o.watchLabelSelector != "" || len(o.watchNamespaces) > 0}
 	return s, errors.Join(errs...)
 }
 

@@ -22,12 +22,16 @@ func parse(t *testing.T, args ...string) *options {
 
 func TestABadFlagIsNamedWithItsRemedy(t *testing.T) {
 	tests := map[string]struct{ arg, want string }{
-		"no image":           {"--connector-image=", "--connector-image is missing"},
-		"a pull policy":      {"--connector-image-pull-policy=Sometimes", "give Always, IfNotPresent or Never"},
-		"a level":            {"--log-level=loud", "give debug, info, warn or error"},
-		"a selector":         {"--watch-label-selector=a in b", "--watch-label-selector"},
-		"no reconcile":       {"--max-concurrent-reconciles=0", "give at least 1"},
-		"no namespace known": {"--namespace=", "--namespace is missing"},
+		"no image":               {"--connector-image=", "--connector-image is missing"},
+		"a pull policy":          {"--connector-image-pull-policy=Sometimes", "give Always, IfNotPresent or Never"},
+		"a level":                {"--log-level=loud", "give debug, info, warn or error"},
+		"a selector":             {"--watch-label-selector=a in b", "--watch-label-selector"},
+		"no reconcile":           {"--max-concurrent-reconciles=0", "give at least 1"},
+		"no place in a roll-out": {"--rollout-max-concurrent=0", "--rollout-max-concurrent is 0: give at least 1"},
+		"canaries":               {"--rollout-canary-selector=a in b", "--rollout-canary-selector"},
+		"a soak time":            {"--rollout-canary-soak-time=-1s", "give 0s or more"},
+		"a deadline":             {"--rollout-progress-deadline=1s", "give 10s to 1h"},
+		"no namespace known":     {"--namespace=", "--namespace is missing"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +69,8 @@ func TestEachShardHasALeaderOfItsOwn(t *testing.T) {
 func TestHelpNamesEveryFlag(t *testing.T) {
 	usage := command(nil).Flags().FlagUsages()
 	for _, want := range []string{"--connector-image", "--watch-namespaces", "--watch-label-selector", "--leader-elect", "--kubeconfig",
-		"--metrics-bind-address", "--health-probe-bind-address", "--otlp-endpoint", "--max-concurrent-reconciles", "--log-level"} {
+		"--metrics-bind-address", "--health-probe-bind-address", "--otlp-endpoint", "--max-concurrent-reconciles", "--log-level",
+		"--connector-classes", "--rollout-max-concurrent", "--rollout-canary-selector", "--rollout-canary-soak-time", "--rollout-progress-deadline"} {
 		if !strings.Contains(usage, want) {
 			t.Errorf("%s is not in the help", want)
 		}
