@@ -31,6 +31,7 @@ import (
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 const operatorImage = "registry.example/hexiao/connector@sha256:0123"
@@ -79,7 +80,7 @@ func runOperator(ctx context.Context, config *rest.Config) (client.Client, error
 		return nil, err
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache: controllers.CacheOptions(nil, labels.Everything(), true), Client: controllers.ClientOptions()})
+		Cache: controllers.CacheOptions(nil, labels.Everything(), true, true), Client: controllers.ClientOptions()})
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +90,8 @@ func runOperator(ctx context.Context, config *rest.Config) (client.Client, error
 	}
 	operator := controllers.New(controllers.Config{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),
-		Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: true,
-		Installation: render.Installation{Image: operatorImage, ImagePullPolicy: corev1.PullAlways, RevisionKey: []byte("key of the tests"),
+		Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: true, Classes: true, Rollout: rollout.Policy{MaxConcurrent: 5},
+		Installation: render.Installation{Image: operatorImage, RevisionKey: []byte("key of the tests"),
 			MonitoringNamespaces: map[string]string{"team": "monitoring"}, ClientNamespaces: map[string]string{"team": "gateways"}},
 	})
 	if err := operator.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}); err != nil {

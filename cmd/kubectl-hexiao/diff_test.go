@@ -76,6 +76,8 @@ func TestDiffShowsWhatAFileWouldChange(t *testing.T) {
 			want: []string{"PROBLEM", "spec.brandID is immutable"}},
 		"what the API server refuses": {file: onPostgres("  workload: {patch: {spec: {minReadySeconds: -1}}}\n"), code: exitNoDiff,
 			want: []string{"PROBLEM", "Deployment xiaowang", "spec.minReadySeconds"}},
+		"a ledger that a class would move": {code: exitNoDiff, want: []string{"PROBLEM", "the ledger would move from postgres:pg/dsn to postgres:ledger/dsn:brand_xiaowang", "LedgerMoved"},
+			file: strings.Replace(classFile, "name: default", "name: "+w.namespace, 1) + "---\n" + strings.Replace(brandFile, "  ledger: {embedded: {}}\n", "  connectorClassName: "+w.namespace+"\n", 1)},
 		"a file that is wrong":       {file: strings.Replace(onPostgres(""), "ledger:", "leger:", 1), code: exitUsage, want: []string{`unknown field "spec.leger"`}},
 		"a brand that is not there":  {args: []string{"nobody"}, code: exitNotFound, want: []string{`no BrandConnector "nobody"`}},
 		"a file and a name":          {file: onPostgres(""), args: []string{"xiaowang"}, code: exitUsage, want: []string{"they say different things"}},

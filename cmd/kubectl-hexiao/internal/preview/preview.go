@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -78,6 +77,9 @@ func Of(ctx context.Context, c *live.Cluster, w Want) (*Preview, error) {
 	if brand.Spec.Suspend {
 		p.note("the brand is suspended: the operator changes nothing before it is resumed")
 	}
+	if was, is, moves := s.ledgerMoves(brand, w.Class); moves {
+		p.problem("the ledger would move from %s to %s, and what the brand redeemed would be forgotten: the operator changes nothing then (%s)", was, is, v1alpha1.ReasonLedgerMoved)
+	}
 	out, err := s.render(p, brand, w)
 	if err != nil {
 		return nil, err
@@ -87,7 +89,7 @@ func Of(ctx context.Context, c *live.Cluster, w Want) (*Preview, error) {
 			p.problem("%s %s: %v", child.Kind.Kind, child.Name, err)
 		}
 	}
-	if p.Restart.Pods && s.brand != nil && s.deployment != nil && equality.Semantic.DeepEqual(s.brand.OwnSpec(), brand.OwnSpec()) {
+	if p.Restart.Pods && s.deployment != nil && s.takenUp(brand) {
 		p.Restart.Why += "; this is the platform's change and not the brand's, so it waits for its turn in the roll-out"
 	}
 	return p, nil

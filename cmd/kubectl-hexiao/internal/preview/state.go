@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -102,6 +103,29 @@ func (s *state) render(p *Preview, brand *v1alpha1.BrandConnector, w Want) (*ren
 		out.Note(render.NotesOf(s.deployment.Annotations))
 	}
 	return out, nil
+}
+
+// takenUp says whether the operator has seen all that the brand's team wants: what then
+// differs is the platform's doing.
+func (s *state) takenUp(brand *v1alpha1.BrandConnector) bool {
+	return s.brand != nil && !s.brand.Spec.Suspend && s.brand.Status.ObservedGeneration == s.brand.Generation &&
+		equality.Semantic.DeepEqual(s.brand.OwnSpec(), brand.OwnSpec())
+}
+
+// ledgerMoves says whether a brand would come by another ledger without its team's doing,
+// which the operator refuses.
+func (s *state) ledgerMoves(brand *v1alpha1.BrandConnector, class *v1alpha1.ConnectorClass) (was, is string, moves bool) {
+	if s.deployment == nil {
+		return "", "", false
+	}
+	ledger := v1alpha1.Resolve(brand, class).Spec.Ledger
+	was, is = s.deployment.Annotations[render.AnnotationLedger], ledger.String()
+	if was == "" || was == is || is == "" {
+		return was, is, false
+	}
+	kind := func(ledger string) string { k, _, _ := strings.Cut(ledger, ":"); return k }
+	own := brand.Spec.Ledger.String() != ""
+	return was, is, !own || kind(was) != kind(is)
 }
 
 // revision is the running one while the configuration is the running one.
