@@ -34,7 +34,7 @@ under the name by which the API server knows the caller.
 	a := accessFlags(cmd)
 	cmd.AddCommand(inDoubt(a), reversals(a))
 	cmd.AddCommand(renderCommand(a), diffCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a))
-	cmd.AddCommand(traceCommand(a))
+	cmd.AddCommand(traceCommand(a), reportCommand(a))
 	return cmd
 }
 

@@ -55,9 +55,11 @@ func (c *Censor) fields(object map[string]any) {
 func telling(key string) bool { return sensitive(key[strings.LastIndex(key, "/")+1:]) }
 
 func scalar(value any) bool {
-	switch value.(type) {
+	switch v := value.(type) {
 	case nil, bool, map[string]any, []any:
 		return false
+	case string:
+		return !harmless(v)
 	}
 	return true
 }

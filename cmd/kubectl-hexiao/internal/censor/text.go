@@ -116,10 +116,11 @@ func (c *Censor) pairs(text string) string {
 	return out.String() + rest
 }
 
-// harmless: masked already, or no text.
+// harmless: masked already, no text, or what spec.providers.zhimai.paymentToken says
+// where one goes.
 func harmless(value string) bool {
 	switch value {
-	case "", redact.Mask, "true", "false", "null", "nil", "<nil>":
+	case "", redact.Mask, "true", "false", "null", "nil", "<nil>", "None", "PayPassword":
 		return true
 	}
 	return false
