@@ -44,7 +44,10 @@ func applyManifests(t *testing.T) {
 	}
 	t.Cleanup(func() { forget(t, names) })
 	anywhere(t, text.String(), "apply", "--server-side", "-f", "-")
-	anywhere(t, "", append([]string{"wait", "--for=condition=Established", "--timeout=60s"}, names...)...)
+	eventually(t, "the CRDs are served", func() error { // kubectl wait fails on one without any condition
+		_, err := command(t.Context(), "", kubectlProgram(), append([]string{"wait", "--for=condition=Established", "--timeout=10s"}, names...)...)
+		return err
+	})
 	for _, name := range gitopsNamespaces {
 		anywhere(t, "", "create", "namespace", name)
 	}
@@ -54,7 +57,7 @@ func applyManifests(t *testing.T) {
 	}
 	for _, f := range files {
 		path := filepath.Join(root, f.Path)
-		anywhere(t, "", "apply", "--server-side", "--field-validation=strict", "-f", path)
+		anywhere(t, "", "apply", "--server-side", "--validate=strict", "-f", path)
 		anywhere(t, "", "diff", "--server-side", "-f", path) // fails when it would change anything
 	}
 	t.Logf("%d files were applied to %d CRDs", len(files), len(crds))
