@@ -32,7 +32,7 @@ import (
 // most. At rest nobody counts.
 const countPause = 2 * time.Second
 
-// +kubebuilder:rbac:groups=connect.hexiao.dev,resources=connectorclasses,verbs=get;list;watch
+// +kubebuilder:rbac:groups=connect.hexiao.dev,resources=connectorclasses,verbs=list;watch
 // +kubebuilder:rbac:groups=connect.hexiao.dev,resources=connectorclasses/status,verbs=patch
 
 // classReconciler says in the status of a ConnectorClass how far its roll-out is. It

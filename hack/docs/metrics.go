@@ -29,6 +29,8 @@ var labelMeanings = map[string]string{
 	"revision":  "`status.configRevision`",
 	"type":      "type of the condition",
 	"status":    "`True`, `False` or `Unknown`",
+	"class":     "name of the ConnectorClass; empty for brands without one",
+	"state":     "`current`, `waiting` (its turn has not come), `rolling`, `failed` (not available in time)",
 	"reason":    "reason of the condition, see [the operator](../design/operator.md#conditions)",
 }
 

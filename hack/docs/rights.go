@@ -64,6 +64,13 @@ var rights = []right{
 	{scope: atBrands, group: "connect.hexiao.dev", resources: []string{"brandconnectors/status"}, verbs: map[string]string{
 		"patch": "to write the status; spec and metadata are never written",
 	}},
+	{scope: atBrands, group: "connect.hexiao.dev", resources: []string{"connectorclasses"}, verbs: map[string]string{
+		"list":  "to know what the platform decided for the brands of a class",
+		"watch": "to know at once what changes",
+	}},
+	{scope: atBrands, group: "connect.hexiao.dev", resources: []string{"connectorclasses/status"}, verbs: map[string]string{
+		"patch": "to say how far a roll-out is",
+	}},
 	{scope: atBrands, resources: []string{"secrets"}, verbs: map[string]string{
 		"get":   "to read the Secrets that a brand names, in the brand's namespace, past the cache, when the brand is reconciled",
 		"list":  "to see that one of them changed: metadata only is asked for and kept, but RBAC cannot tell metadata from content",
