@@ -35,6 +35,7 @@ under the name by which the API server knows the caller.
 	cmd.AddCommand(inDoubt(a), reversals(a))
 	cmd.AddCommand(renderCommand(a), diffCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a))
 	cmd.AddCommand(traceCommand(a), reportCommand(a))
+	addCompletion(cmd)
 	return cmd
 }
 
