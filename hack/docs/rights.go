@@ -93,8 +93,7 @@ var rights = []right{
 	child("batch", "cronjobs"),
 	child("gateway.networking.k8s.io", "httproutes"),
 	{scope: atBrands, resources: []string{"pods"}, verbs: map[string]string{
-		"get":  "to say in the condition why Pods do not become ready; asked for while a rollout does not end, never watched or kept",
-		"list": "likewise",
+		"list": "to say in the condition why Pods do not become ready; asked for while a rollout does not end, never watched or kept",
 	}},
 	{scope: atBrands, group: "events.k8s.io", resources: []string{"events"}, verbs: map[string]string{
 		"create": "to say in an event that Ready changed, or that a rollout started",
@@ -220,7 +219,8 @@ Every verb that the operator has, and the reason. A right without a reason fails
 operator runs with these roles against a real API server. Connectors have no token, so they have no rights at all. What
 people may do with brands is in [install](../guides/install.md#roles).
 `, rolesFile)
-	p.rightsOf(atBrands, "Where the brands are", "A ClusterRole; with `watchNamespaces`, in each of these namespaces a Role with the same rules, and no ClusterRole.")
+	p.rightsOf(atBrands, "Where the brands are", "A ClusterRole; with `watchNamespaces`, in each of these namespaces a Role with the same rules. ConnectorClasses are in no namespace: "+
+		"there `connectorClasses.enabled` adds a ClusterRole for them alone, and without it there is none.")
 	p.rightsOf(atItsHome, "In the operator's own namespace", "A Role in the namespace of the release.")
 	p.printf("\n## What it may not do\n\n`TestWhatTheOperatorMayNotDo` asks a real API server, and each answer has to be no:\n\n")
 	for _, d := range denied {
