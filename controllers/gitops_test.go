@@ -9,60 +9,115 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	testclock "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 	"github.com/hexiao-dev/hexiao/hack/gitops"
 )
 
-// everyStatus is each distinct status that fold makes of what the phases may find, with
-// the brand that has it, by a summary of it. Which states there are is anyScope's to
-// say; they are so few that many draws meet all of them.
-func everyStatus(t *testing.T) map[string]*v1alpha1.BrandConnector {
+// read is an object with a status, as the tools read it.
+type read struct {
+	object     map[string]any
+	conditions []metav1.Condition
+	flux       status.Status
+}
+
+// TestManyDrawsMeetEveryVerdict shows that the walks below leave nothing out.
+func TestManyDrawsMeetEveryVerdict(t *testing.T) {
+	seen := map[string]bool{}
+	for name, walk := range map[string]map[string]read{"brand": everyBrand(t), "class": everyClass(t)} {
+		for _, r := range walk {
+			c := meta.FindStatusCondition(r.conditions, v1alpha1.ConditionReady)
+			seen[fmt.Sprintf("%s %s %s %s", name, c.Status, c.Reason, r.flux)] = true
+		}
+	}
+	for _, want := range []string{
+		"brand True Ready Current", "brand True Suspended Current", "brand False Suspended Failed", "brand Unknown RolloutPending InProgress",
+		"brand Unknown Progressing InProgress", "brand Unknown NotExposed InProgress", "brand False NotExposed Failed",
+		"brand False RouteNotAccepted InProgress", "brand False SecretNotFound Failed", "brand False InvalidSpec Failed", "brand False NotOwned Failed",
+		"brand False NotOwned InProgress", "brand False ApplyFailed InProgress", "brand False RolloutFailed Failed",
+		"class True RolledOut Current", "class Unknown RollingOut InProgress", "class False RolloutHalted Failed", "class False InvalidSpec Failed",
+	} {
+		if !seen[want] {
+			t.Errorf("%q was not met; these were: %v", want, slices.Sorted(maps.Keys(seen)))
+		}
+	}
+}
+
+// everyBrand is each distinct status that fold makes of what the phases may find, by a
+// summary of it. Which states there are is anyScope's to say; they are so few that many
+// draws meet all of them.
+func everyBrand(t *testing.T) map[string]read {
 	t.Helper()
 	folded := rapid.Custom(func(t *rapid.T) *v1alpha1.BrandConnector {
 		r, s := anyScope(t)
 		r.fold(s)
 		return s.brand
 	})
-	all := map[string]*v1alpha1.BrandConnector{}
+	all := map[string]read{}
 	for seed := range 10_000 {
 		b := folded.Example(seed)
-		all[summary(b)] = b
+		all[summary(b.Status.Conditions)] = asRead(t, b, b.Status.Conditions)
 	}
 	return all
 }
 
+// everyClass is each distinct status of a class, likewise.
+func everyClass(t *testing.T) map[string]read {
+	t.Helper()
+	folded := rapid.Custom(func(t *rapid.T) *v1alpha1.ConnectorClass {
+		n := func(name string) int { return rapid.IntRange(0, 2).Draw(t, name) }
+		r := &classReconciler{Reconciler: &Reconciler{Config: Config{Clock: testclock.NewFakePassiveClock(time.Unix(1, 0))}}}
+		class := &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: "c", Generation: 2}}
+		class.Status.ObservedGeneration = 2
+		for range n("looks") + 1 { // what an earlier look has left must be gone
+			survey := rollout.Survey{Waiting: n("waiting"), Rolling: n("rolling"), Failed: n("failed"), Canaries: n("canaries"), Capable: n("capable"), Proven: n("proven")}
+			survey.FailedCanary = rapid.SampledFrom([]string{"", "x"}).Draw(t, "failed canary")
+			v := classVerdict(survey, &platform{policy: rollout.Policy{MaxConcurrent: 2}})
+			if rapid.Bool().Draw(t, "invalid") {
+				v = verdict{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidSpec, message: "m", stalled: true}
+			}
+			r.setClass(class, v)
+		}
+		return class
+	})
+	all := map[string]read{}
+	for seed := range 2_000 {
+		c := folded.Example(seed)
+		all[summary(c.Status.Conditions)] = asRead(t, c, c.Status.Conditions)
+	}
+	return all
+}
+
+func asRead(t *testing.T, o runtime.Object, conditions []metav1.Condition) read {
+	t.Helper()
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flux, err := gitops.Flux(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read{object, conditions, flux}
+}
+
 // summary is what a tool could tell a status by.
-func summary(b *v1alpha1.BrandConnector) string {
+func summary(conditions []metav1.Condition) string {
 	var parts []string
-	for _, c := range b.Status.Conditions {
+	for _, c := range conditions {
 		parts = append(parts, fmt.Sprintf("%s=%s(%s)", c.Type, c.Status, c.Reason))
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, " ")
-}
-
-func TestManyDrawsMeetEveryVerdict(t *testing.T) {
-	seen := map[string]bool{}
-	for _, b := range everyStatus(t) {
-		c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
-		seen[fmt.Sprintf("%s %s %s", c.Status, c.Reason, kstatus(b))] = true
-	}
-	for _, want := range []string{
-		"True Ready Current", "True Suspended Current", "False Suspended Failed",
-		"Unknown Progressing InProgress", "Unknown NotExposed InProgress", "False NotExposed Failed", "False RouteNotAccepted InProgress",
-		"False SecretNotFound Failed", "False InvalidSpec Failed", "False NotOwned Failed", "False NotOwned InProgress",
-		"False ApplyFailed InProgress", "False RolloutFailed Failed",
-	} {
-		if !seen[want] {
-			t.Errorf("%q was not met; these were: %v", want, slices.Sorted(maps.Keys(seen)))
-		}
-	}
 }
 
 // TestEveryToolReadsEveryStatusAlike walks each status through Flux's own code and through
@@ -72,55 +127,53 @@ func TestEveryToolReadsEveryStatusAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	canary, err := gitops.ShippedExpressions("..", "config/flux/brand.yaml", "BrandConnector")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range everyStatus(t) {
-		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(b)
+	for kind, walk := range map[string]struct {
+		file   string // with Flux's expressions
+		every  map[string]read
+		expect func(read) status.Status
+	}{
+		"BrandConnector": {"config/flux/brand.yaml", everyBrand(t), forACanary},
+		"ConnectorClass": {"config/flux/platform.yaml", everyClass(t), forAPlatform},
+	} {
+		expressions, err := gitops.ShippedExpressions("..", walk.file, kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		flux, err := gitops.Flux(object)
-		if err != nil {
-			t.Fatal(err)
-		}
-		argo, err := gitops.ArgoCD(t.Context(), string(script), object)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if want := inArgoCD(b, flux); argo.Status != want || argo.Message == "" {
-			t.Errorf("%s: Argo CD shows %+v, want %s", name, argo, want)
-		}
-		gate, err := canary.Read(t.Context(), object)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if want := forACanary(b, flux); gate != want {
-			t.Errorf("%s: Flux's expressions for a canary read %s, want %s", name, gate, want)
-		}
-		// Whatever it was, it says nothing of a generation that came after.
-		b.Generation++
-		if object, err = runtime.DefaultUnstructuredConverter.ToUnstructured(b); err != nil {
-			t.Fatal(err)
-		}
-		flux, _ = gitops.Flux(object)
-		gate, _ = canary.Read(t.Context(), object)
-		argo, _ = gitops.ArgoCD(t.Context(), string(script), object)
-		if flux != status.InProgressStatus || gate != status.InProgressStatus || argo.Status != gitops.Progressing {
-			t.Errorf("%s, of an older generation: %s, %s, %s", name, flux, gate, argo.Status)
+		for name, r := range walk.every {
+			argo, err := gitops.ArgoCD(t.Context(), string(script), r.object)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if want := inArgoCD(r); argo.Status != want || argo.Message == "" {
+				t.Errorf("%s: Argo CD shows %+v, want %s", name, argo, want)
+			}
+			flux, err := expressions.Read(t.Context(), r.object)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if want := walk.expect(r); flux != want {
+				t.Errorf("%s: Flux's expressions read %s, want %s", name, flux, want)
+			}
+			// Whatever it was, it says nothing of a generation that came after.
+			r.object["metadata"].(map[string]any)["generation"] = int64(9)
+			argo, _ = gitops.ArgoCD(t.Context(), string(script), r.object)
+			plain, _ := gitops.Flux(r.object)
+			flux, _ = expressions.Read(t.Context(), r.object)
+			if argo.Status != gitops.Progressing || plain != status.InProgressStatus || flux != status.InProgressStatus {
+				t.Errorf("%s, of an older generation: %s, %s, %s", name, argo.Status, plain, flux)
+			}
 		}
 	}
 }
 
-// inArgoCD is what Argo CD should show where Flux reads a status so.
-func inArgoCD(b *v1alpha1.BrandConnector, flux status.Status) string {
+// inArgoCD is what Argo CD should show where kstatus reads a status so.
+func inArgoCD(r read) string {
 	switch {
-	case flux == status.FailedStatus:
+	case r.flux == status.FailedStatus:
 		return gitops.Degraded
-	case flux != status.CurrentStatus:
+	case r.flux != status.CurrentStatus:
 		return gitops.Progressing
-	case b.Spec.Suspend:
+	case meta.IsStatusConditionTrue(r.conditions, v1alpha1.ConditionSuspended):
 		return gitops.Suspended
 	}
 	return gitops.Healthy
@@ -128,13 +181,18 @@ func inArgoCD(b *v1alpha1.BrandConnector, flux status.Status) string {
 
 // forACanary is what the expressions for a canary should say where kstatus reads a status
 // so: they wait for the platform's newest template, too.
-func forACanary(b *v1alpha1.BrandConnector, flux status.Status) status.Status {
-	upToDate := meta.FindStatusCondition(b.Status.Conditions, "UpToDate")
-	switch {
-	case upToDate != nil && upToDate.Reason == "RolloutHalted":
-		return status.FailedStatus
-	case upToDate != nil && upToDate.Status == "False" && flux == status.CurrentStatus:
+func forACanary(r read) status.Status {
+	if r.flux == status.CurrentStatus && meta.IsStatusConditionFalse(r.conditions, v1alpha1.ConditionUpToDate) {
 		return status.InProgressStatus
 	}
-	return flux
+	return r.flux
+}
+
+// forAPlatform is what the expressions for a class should say: a roll-out that goes on is
+// no reason to wait.
+func forAPlatform(r read) status.Status {
+	if r.flux == status.InProgressStatus {
+		return status.CurrentStatus
+	}
+	return r.flux
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 	"github.com/hexiao-dev/hexiao/hack/gitops"
 )
 
@@ -84,6 +85,15 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 	}
 	if draw("a route") {
 		s.route = anyRoute(t)
+	}
+	if !b.Spec.Suspend && draw("rendered") {
+		s.output, s.platform = &render.Output{}, &platform{}
+		if draw("of a class") {
+			s.platform.class = &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: "c"}}
+		}
+		if draw("held") {
+			s.hold = &hold{phase: rapid.SampledFrom([]rollout.Phase{rollout.Canaries, rollout.Open, rollout.Halted}).Draw(t, "phase"), spec: draw("a change of its own is held")}
+		}
 	}
 	return &Reconciler{Config: Config{Clock: testclock.NewFakePassiveClock(time.Unix(1, 0)), GatewayAPI: draw("Gateway API")}}, s
 }

@@ -50,8 +50,8 @@ func TestArgoCDAndFluxReadAStatusAlike(t *testing.T) {
 		"an older generation":      {object(2, "Ready=True Ready"), status.InProgressStatus, Health{Progressing, unseen}},
 		"an older one that failed": {object(2, "Ready=False InvalidSpec", "Stalled=True InvalidSpec"), status.InProgressStatus, Health{Progressing, unseen}},
 		"serving":                  {object(3, "Ready=True Ready"), status.CurrentStatus, Health{Healthy, "Ready: because"}},
-		"serving, waiting for its turn": {object(3, "Ready=True Ready", "UpToDate=False WaitingForBudget"), status.CurrentStatus,
-			Health{Healthy, "Ready: because; WaitingForBudget: because"}},
+		"serving, waiting for its turn": {object(3, "Ready=True Ready", "UpToDate=False RolloutPending"), status.CurrentStatus,
+			Health{Healthy, "Ready: because; RolloutPending: because"}},
 		"serving and up to date":         {object(3, "UpToDate=True Current", "Ready=True Ready"), status.CurrentStatus, Health{Healthy, "Ready: because"}},
 		"rolling out":                    {object(3, "Ready=Unknown Progressing", "Reconciling=True Progressing"), status.InProgressStatus, Health{Progressing, "Progressing: because"}},
 		"a Secret is missing":            {object(3, "Ready=False SecretNotFound", "Stalled=True SecretNotFound"), status.FailedStatus, Health{Degraded, "SecretNotFound: because"}},
@@ -116,10 +116,9 @@ func TestFluxesExpressionsForACanaryWaitForThePlatformsNewestTemplate(t *testing
 		"before the first look":   {object(-1), status.InProgressStatus},
 		"serving the newest":      {object(3, "Ready=True Ready", "UpToDate=True Current"), status.CurrentStatus},
 		"without a word about it": {object(3, "Ready=True Ready"), status.CurrentStatus},
-		"waiting for its turn":    {object(3, "Ready=True Ready", "UpToDate=False WaitingForBudget"), status.InProgressStatus},
-		"halted":                  {object(3, "Ready=True Ready", "UpToDate=False RolloutHalted"), status.FailedStatus},
+		"waiting for its turn":    {object(3, "Ready=True Ready", "UpToDate=False RolloutPending"), status.InProgressStatus},
 		"rolling out":             {object(3, "Ready=Unknown Progressing", "Reconciling=True Progressing"), status.InProgressStatus},
-		"a Secret is missing while it waits": {object(3, "Ready=False SecretNotFound", "Stalled=True SecretNotFound", "UpToDate=False WaitingForBudget"),
+		"a Secret is missing while it waits": {object(3, "Ready=False SecretNotFound", "Stalled=True SecretNotFound", "UpToDate=False RolloutPending"),
 			status.FailedStatus},
 	}
 	f := expressions(t, "config/flux/brand.yaml", "BrandConnector")
@@ -138,9 +137,9 @@ func TestFluxesExpressionsForAClassFailWhenItsRolloutHalted(t *testing.T) {
 		want   status.Status
 	}{
 		"before the first look": {object(-1), status.InProgressStatus},
-		"rolled out":            {object(3, "Ready=True Ready", "RolledOut=True RolledOut"), status.CurrentStatus},
-		"rolling out":           {object(3, "Ready=Unknown Progressing", "Reconciling=True Progressing", "RolledOut=False Progressing"), status.CurrentStatus},
-		"halted":                {object(3, "Ready=True Ready", "RolledOut=False Halted"), status.FailedStatus},
+		"rolled out":            {object(3, "Ready=True RolledOut", "RolledOut=True RolledOut"), status.CurrentStatus},
+		"rolling out":           {object(3, "Ready=Unknown RollingOut", "Reconciling=True RollingOut", "RolledOut=False RollingOut"), status.CurrentStatus},
+		"halted":                {object(3, "Ready=False RolloutHalted", "Stalled=True RolloutHalted", "RolledOut=False RolloutHalted"), status.FailedStatus},
 		"refused":               {object(3, "Ready=False InvalidSpec", "Stalled=True InvalidSpec"), status.FailedStatus},
 	}
 	f := expressions(t, "config/flux/platform.yaml", "ConnectorClass")

@@ -35,11 +35,9 @@ if holds("Suspended") then
   return health("Suspended", "Suspended")
 end
 
--- A brand that serves is healthy, also while a new version of the platform waits for its turn.
+-- A brand that serves is healthy, also while a change of the platform waits for its turn.
 local answer = health("Healthy", "Ready")
-for _, kind in ipairs({"UpToDate", "RolledOut"}) do
-  if conditions[kind] ~= nil and not holds(kind) then
-    answer.message = answer.message .. "; " .. health("", kind).message
-  end
+if conditions.UpToDate ~= nil and not holds("UpToDate") then
+  answer.message = answer.message .. "; " .. health("", "UpToDate").message
 end
 return answer
