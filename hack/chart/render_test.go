@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -84,6 +85,98 @@ func TestNamespacedModeMayAggregateRolesOfPeopleButBindsNoneOfTheCluster(t *test
 	}
 	if got := rendered.kind("ClusterRoleBinding"); len(got) > 0 {
 		t.Errorf("got a ClusterRoleBinding %s", got[0].GetName())
+	}
+}
+
+// TestClassesInNamespacedModeNeedOneSmallClusterRole: reading them, their status and their events, and nothing else.
+func TestClassesInNamespacedModeNeedOneSmallClusterRole(t *testing.T) {
+	rendered := render(t, operatorChart, namespaced+"connectorClasses: {enabled: true}\n")
+	role := one[rbacv1.ClusterRole](t, rendered, "ClusterRole")
+	want := []string{
+		"connect.hexiao.dev connectorclasses  list", "connect.hexiao.dev connectorclasses  watch",
+		"connect.hexiao.dev connectorclasses/status  patch",
+	}
+	if diff := cmp.Diff(want, rights(role.Rules)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	binding := one[rbacv1.ClusterRoleBinding](t, rendered, "ClusterRoleBinding")
+	if binding.RoleRef.Name != role.Name || binding.Subjects[0].Name != "hexiao-manager" {
+		t.Errorf("%s is bound to %v", binding.RoleRef.Name, binding.Subjects)
+	}
+	for _, object := range rendered.kind("Role") {
+		if object.GetNamespace() != "default" {
+			continue
+		}
+		want := []string{"events.k8s.io events  create", "events.k8s.io events  patch"}
+		if diff := cmp.Diff(want, rights(typed[rbacv1.Role](t, object).Rules)); diff != "" {
+			t.Errorf("in the namespace default (-want +got):\n%s", diff)
+		}
+		return
+	}
+	t.Error("the events of a class cannot be written")
+}
+
+func TestClassesAreReadWhereTheRolesAllowIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		values string
+		read   bool
+	}{
+		"by default":                    {"", true},
+		"turned off":                    {"connectorClasses: {enabled: false}", false},
+		"in namespaced mode":            {namespaced, false},
+		"in namespaced mode, turned on": {namespaced + "connectorClasses: {enabled: true}", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rendered := render(t, operatorChart, test.values)
+			if want := fmt.Sprintf("--connector-classes=%t", test.read); !slices.Contains(arguments(t, rendered), want) {
+				t.Errorf("the arguments %q lack %s", arguments(t, rendered), want)
+			}
+			var all []string
+			for _, object := range append(rendered.kind("ClusterRole"), rendered.kind("Role")...) {
+				if strings.Contains(object.GetName(), "-manager") {
+					all = append(all, rights(typed[rbacv1.ClusterRole](t, object).Rules)...)
+				}
+			}
+			if got := slices.Contains(all, "connect.hexiao.dev connectorclasses  watch"); got != test.read {
+				t.Errorf("that the operator may watch classes is %t", got)
+			}
+		})
+	}
+}
+
+func TestRollOutsOfBrandsWithoutAClassArePacedByTheValues(t *testing.T) {
+	got := arguments(t, render(t, operatorChart, "rollout: {maxConcurrent: 3, canary: {selector: 'canary in (yes, maybe)', soakTime: 90s}, progressDeadline: 10m}"))
+	for _, want := range []string{"--rollout-max-concurrent=3", "--rollout-canary-selector=canary in (yes, maybe)", "--rollout-canary-soak-time=90s", "--rollout-progress-deadline=10m"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("the arguments %q lack %s", got, want)
+		}
+	}
+}
+
+func TestAClassOfTheValues(t *testing.T) {
+	rendered := render(t, operatorChart, "{crds: {enabled: false}, connectorClass: {create: true, spec: {rollout: {maxConcurrent: 2}}}}")
+	classes := rendered.kind("ConnectorClass")
+	if len(classes) != 1 || classes[0].GetName() != "default" {
+		t.Fatalf("got %v", classes)
+	}
+	want := map[string]any{"rollout": map[string]any{"maxConcurrent": float64(2)}}
+	if diff := cmp.Diff(want, classes[0].Object["spec"]); diff != "" {
+		t.Errorf("its spec (-want +got):\n%s", diff)
+	}
+	if got := classes[0].GetAnnotations()["helm.sh/resource-policy"]; got != "keep" {
+		t.Errorf("its resource policy is %q", got)
+	}
+	for name, test := range map[string]struct{ values, want string }{
+		"whose CRD comes with it": {"connectorClass: {create: true}", "install the chart hexiao-crds first and set crds.enabled to false"},
+		"that nobody reads":       {namespaced + "connectorClass: {create: true}", "set connectorClasses.enabled to true"},
+	} {
+		if _, err := template(t, operatorChart, test.values); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("a class %s: got the error %v", name, err)
+		}
+	}
+	if got := render(t, operatorChart, "connectorClass: {create: true}", "--is-upgrade").kind("ConnectorClass"); len(got) != 1 {
+		t.Error("an upgrade does not create it")
 	}
 }
 

@@ -3,9 +3,13 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -32,6 +36,14 @@ var changes = map[string]map[string]change{
 		"watchNamespaces":                         {to: "[brands]"},
 		"watchLabelSelector":                      {to: "shard=a"},
 		"maxConcurrentReconciles":                 {to: "3"},
+		"rollout.maxConcurrent":                   {to: "3"},
+		"rollout.canary.selector":                 {to: "canary=yes"},
+		"rollout.canary.soakTime":                 {to: "90s"},
+		"rollout.progressDeadline":                {to: "10m"},
+		"connectorClasses.enabled":                {to: "false"},
+		"connectorClass.create":                   {to: "true", with: "crds: {enabled: false}"},
+		"connectorClass.keep":                     {to: "false", with: "{crds: {enabled: false}, connectorClass: {create: true}}"},
+		"connectorClass.spec":                     {to: "{image: a}", with: "{crds: {enabled: false}, connectorClass: {create: true}}"},
 		"logLevel":                                {to: "debug"},
 		"telemetry.otlpEndpoint":                  {to: "http://collector:4318"},
 		"networkPolicy.operator.enabled":          {to: "true"},
@@ -149,6 +161,10 @@ func TestTheSchemaRefusesWhatCannotBe(t *testing.T) {
 		"a namespace in capitals":               {"watchNamespaces: [Brands]", "/watchNamespaces/0"},
 		"a namespace twice":                     {"watchNamespaces: [brands, brands]", "/watchNamespaces"},
 		"no reconcile at a time":                {"maxConcurrentReconciles: 0", "/maxConcurrentReconciles"},
+		"no brand at a time":                    {"rollout: {maxConcurrent: 0}", "/rollout/maxConcurrent"},
+		"a time without a unit":                 {"rollout: {canary: {soakTime: '60'}}", "/rollout/canary/soakTime"},
+		"a class with a misspelt key":           {"connectorClass: {spec: {images: a}}", "'images' not allowed"},
+		"classes perhaps":                       {"connectorClasses: {enabled: perhaps}", "/connectorClasses/enabled"},
 		"a log level that is none":              {"logLevel: verbose", "/logLevel"},
 		"a receiver without a scheme":           {"telemetry: {otlpEndpoint: 'collector:4318'}", "/telemetry/otlpEndpoint"},
 		"a label that is a number":              {"podLabels: {a: 1}", "/podLabels/a"},
@@ -181,6 +197,47 @@ func TestEveryValueMayBeSetToItsDefault(t *testing.T) {
 			t.Errorf("%s: %v", chart, err)
 		}
 	}
+}
+
+// TestTheFullExampleSetsEveryValue keeps ci/full.yaml from falling behind.
+func TestTheFullExampleSetsEveryValue(t *testing.T) {
+	var set map[string]any
+	must(t, yaml.Unmarshal([]byte(ciValues(t, operatorChart)["full.yaml"]), &set))
+	for path := range documentedValues(t, operatorChart) {
+		var at any = set
+		for key := range strings.SplitSeq(path, ".") {
+			level, _ := at.(map[string]any)
+			if at = level[key]; at == nil {
+				t.Errorf("ci/full.yaml does not set %s", path)
+				break
+			}
+		}
+	}
+}
+
+// TestTheSchemaKnowsTheClass holds the keys of connectorClass.spec against the CRD.
+func TestTheSchemaKnowsTheClass(t *testing.T) {
+	raw, err := checkout.read(operatorChart + "/values.schema.json")
+	must(t, err)
+	type object struct {
+		Properties map[string]object `json:"properties"`
+	}
+	var schema object
+	must(t, json.Unmarshal(raw, &schema))
+	got := slices.Sorted(maps.Keys(schema.Properties["connectorClass"].Properties["spec"].Properties))
+	crds, err := checkout.crds()
+	must(t, err)
+	for _, c := range crds {
+		if c.Spec.Names.Kind != "ConnectorClass" {
+			continue
+		}
+		want := slices.Sorted(maps.Keys(c.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-CRD +schema):\n%s", diff)
+		}
+		return
+	}
+	t.Error("there is no CRD of ConnectorClass")
 }
 
 func TestAnOlderKubernetesIsRefused(t *testing.T) {

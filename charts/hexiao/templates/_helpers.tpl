@@ -61,3 +61,8 @@ its namespace is opened. */ -}}
   - {protocol: TCP, port: {{ $port }}}
 {{- end -}}
 {{- end -}}
+
+{{- /* Whether ConnectorClasses are read: "true" or "false". */ -}}
+{{- define "hexiao.connectorClasses" -}}
+{{- if eq (toString .Values.connectorClasses.enabled) "auto" }}{{ empty .Values.watchNamespaces }}{{ else }}{{ .Values.connectorClasses.enabled }}{{ end }}
+{{- end -}}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+var (
+	brandKind = schema.GroupVersionKind{Group: "connect.hexiao.dev", Version: "v1alpha1", Kind: "BrandConnector"}
+	crdKind   = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+)
+
+// TestAnInstallationComesAndGoesAndLeavesNothingStuck installs the chart, runs the operator as
+// the chart would, with the chart's arguments and no right but those that the chart gives, and
+// takes the operator away before its brands.
+func TestAnInstallationComesAndGoesAndLeavesNothingStuck(t *testing.T) {
+	api := startServer(t)
+	api.createNamespaces(t, namespace, "brands")
+	notes := api.helm(t, "", "install", release, operatorChart, "--namespace", namespace)
+	for _, text := range []string{"runs brands in every namespace", "kubectl --namespace hexiao-system rollout status deployment/hexiao-manager", "kubectl get connectorclasses", "Uninstalling keeps the CRDs"} {
+		if !strings.Contains(notes, text) {
+			t.Errorf("the notes lack %q:\n%s", text, notes)
+		}
+	}
+
+	stop := api.runOperator(t)
+	api.createBrand(t, "brands")
+	eventually(t, func() error {
+		return api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), "brands", "xiaowang")
+	})
+	eventually(t, func() error { return api.reported(t, "brands") })
+	stop()
+
+	ours := api.everything(t, "brands")
+	if len(ours) < 6 {
+		t.Fatalf("the brand has only %d objects", len(ours))
+	}
+	api.helm(t, "", "uninstall", release, "--namespace", namespace)
+	for _, object := range api.everything(t, namespace) {
+		if name := object.GetName(); name != "hexiao-revision-key" && object.GetKind() != "Lease" {
+			t.Errorf("the release has left %s %s", object.GetKind(), name)
+		}
+	}
+	api.wantNoClusterRoles(t)
+	must(t, api.has(t, brandKind, "brands", "xiaowang"))
+
+	for _, object := range api.everything(t, "brands") {
+		if own := finalizers(object); len(own) > 0 {
+			t.Errorf("%s %s would wait for %q", object.GetKind(), object.GetName(), own)
+		}
+	}
+	must(t, api.Delete(t.Context(), object(brandKind, "brands", "xiaowang")))
+	for _, child := range ours {
+		if child.GetKind() == "BrandConnector" {
+			continue
+		}
+		retained := child.GetKind() == "PersistentVolumeClaim"
+		if owned := len(child.GetOwnerReferences()) == 1 && child.GetOwnerReferences()[0].Name == "xiaowang"; owned == retained {
+			t.Errorf("%s %s has the owners %v", child.GetKind(), child.GetName(), child.GetOwnerReferences())
+		}
+		// What the garbage collector does, which is not here. The claim's protection is Kubernetes' own.
+		if !retained {
+			must(t, api.Delete(t.Context(), child))
+		}
+	}
+	for _, left := range api.everything(t, "brands") {
+		if left.GetKind() != "PersistentVolumeClaim" {
+			t.Errorf("%s %s is stuck", left.GetKind(), left.GetName())
+		}
+	}
+	crds := api.crds(t)
+	for _, crd := range crds {
+		must(t, api.Delete(t.Context(), crd))
+	}
+	eventually(t, func() error { return want(len(api.crds(t)) == 0, "the CRDs are stuck") })
+}
+
+// TestNamespacedModeNeedsNothingOfTheCluster gives the operator Roles in one namespace, and has the CRDs of the other chart.
+func TestNamespacedModeNeedsNothingOfTheCluster(t *testing.T) {
+	api := startServer(t)
+	api.createNamespaces(t, namespace, "brands-a", "brands-b", "others")
+	api.helm(t, "", "install", "hexiao-crds", crdChart, "--namespace", namespace)
+	notes := api.helm(t, namespaced, "install", release, operatorChart, "--namespace", namespace, "--values", "-")
+	for _, text := range []string{"runs brands in the namespaces brands-a, brands-b", "ConnectorClasses are not read", "The CRDs are not this release's"} {
+		if !strings.Contains(notes, text) {
+			t.Errorf("the notes lack %q:\n%s", text, notes)
+		}
+	}
+	api.wantNoClusterRoles(t)
+
+	stop := api.runOperator(t)
+	api.createBrand(t, "others")
+	for _, name := range []string{"brands-a", "brands-b"} {
+		api.createBrand(t, name)
+		eventually(t, func() error { return api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), name, "xiaowang") })
+		eventually(t, func() error { return api.reported(t, name) })
+	}
+	stop()
+	if err := api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), "others", "xiaowang"); err == nil {
+		t.Error("the operator runs a brand of a namespace that is not its own")
+	}
+}
+
+// TestTheCRDsChangeHands takes the CRDs from the one chart to the other, as the guide tells, and loses no brand.
+func TestTheCRDsChangeHands(t *testing.T) {
+	api := startServer(t)
+	api.createNamespaces(t, namespace, "brands")
+	api.helm(t, "", "install", release, operatorChart, "--namespace", namespace)
+	api.createBrand(t, "brands")
+	before := object(brandKind, "brands", "xiaowang")
+	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(before), before))
+
+	api.helm(t, "", "upgrade", release, operatorChart, "--namespace", namespace, "--set", "crds.enabled=false")
+	api.helm(t, "", "install", "hexiao-crds", crdChart, "--namespace", namespace, "--take-ownership")
+	for _, crd := range api.crds(t) {
+		if owner := crd.GetAnnotations()["meta.helm.sh/release-name"]; owner != "hexiao-crds" {
+			t.Errorf("%s belongs to %s", crd.GetName(), owner)
+		}
+	}
+	// From here on the CRDs are upgraded by their own chart, and do not go with either.
+	api.helm(t, "", "upgrade", "hexiao-crds", crdChart, "--namespace", namespace)
+	api.helm(t, "", "uninstall", release, "--namespace", namespace)
+	api.helm(t, "", "uninstall", "hexiao-crds", "--namespace", namespace)
+	after := object(brandKind, "brands", "xiaowang")
+	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(after), after))
+	if before.GetUID() != after.GetUID() || after.GetDeletionTimestamp() != nil {
+		t.Errorf("the brand was %s and is %s, to be deleted at %v", before.GetUID(), after.GetUID(), after.GetDeletionTimestamp())
+	}
+}
+
+// TestTheNotesWarnOfWhatAnUninstallWouldDelete: nobody reads a value's comment before helm uninstall.
+func TestTheNotesWarnOfWhatAnUninstallWouldDelete(t *testing.T) {
+	api := startServer(t)
+	api.createNamespaces(t, namespace)
+	for _, chart := range []struct{ name, values string }{{operatorChart, "crds: {keep: false}"}, {crdChart, "keep: false"}} {
+		notes := api.helm(t, chart.values, "install", release, chart.name, "--namespace", namespace, "--values", "-")
+		if want := "WARNING"; !strings.Contains(notes, want) || !strings.Contains(notes, "deletes every brand") {
+			t.Errorf("%s: the notes lack a warning:\n%s", chart.name, notes)
+		}
+		api.helm(t, "", "uninstall", release, "--namespace", namespace, "--wait")
+		eventually(t, func() error { return want(len(api.crds(t)) == 0, "%s: the CRDs are still there", chart.name) })
+	}
+}
+
+// managerProgram is the operator, built from this checkout.
+var managerProgram = sync.OnceValues(func() (string, error) {
+	directory, err := os.MkdirTemp("", "hexiao-chart-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(directory, "manager")
+	build := exec.Command("go", "build", "-o", program, "./cmd/manager")
+	build.Dir = string(checkout)
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the operator: %w\n%s", err, out)
+	}
+	return program, nil
+})
+
+// runOperator runs the operator as the installed Deployment says: with its arguments, and as
+// its service account, by impersonation. It returns how to stop it.
+func (s *server) runOperator(t *testing.T) (stop func()) {
+	t.Helper()
+	deployment := &appsv1.Deployment{}
+	must(t, s.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "hexiao-manager"}, deployment))
+	pod := deployment.Spec.Template.Spec
+	program, err := managerProgram()
+	must(t, err)
+	probes := freeAddress(t)
+	cmd := exec.Command(program, append(slices.Clone(pod.Containers[0].Args), "--metrics-bind-address=0", "--health-probe-bind-address="+probes)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfigOf(t, pod.ServiceAccountName), "POD_NAMESPACE="+namespace)
+	logFile, err := os.Create(filepath.Join(t.TempDir(), "operator.log"))
+	must(t, err)
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	must(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	stop = sync.OnceFunc(func() {
+		must(t, cmd.Process.Signal(syscall.SIGTERM))
+		if err := <-ended; err != nil {
+			t.Errorf("the operator ended with %v", err)
+		}
+		raw, err := os.ReadFile(logFile.Name())
+		must(t, err)
+		if t.Failed() || strings.Contains(string(raw), "forbidden") {
+			t.Errorf("the operator wrote:\n%s", raw)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// kubeconfigOf is the administrator's, who acts as a service account: what it may do is what the chart's roles say.
+func (s *server) kubeconfigOf(t *testing.T, account string) string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(s.kubeconfig)
+	must(t, err)
+	for _, user := range config.AuthInfos {
+		user.Impersonate = "system:serviceaccount:" + namespace + ":" + account
+		user.ImpersonateGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, clientcmd.WriteToFile(*config, file))
+	return file
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// createBrand makes the sample brand with its Secrets.
+func (s *server) createBrand(t *testing.T, namespace string) {
+	t.Helper()
+	for _, file := range []string{"credentials.yaml", "xiaowang.yaml"} {
+		raw, err := checkout.read("config/samples/" + file)
+		must(t, err)
+		for _, object := range parse(t, string(raw)) {
+			object.SetNamespace(namespace)
+			// A CRD that has just been installed is not served at once.
+			eventually(t, func() error { return s.Create(t.Context(), object.DeepCopy()) })
+		}
+	}
+}
+
+func object(kind schema.GroupVersionKind, namespace, name string) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(kind)
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	return o
+}
+
+func (s *server) has(t *testing.T, kind schema.GroupVersionKind, namespace, name string) error {
+	t.Helper()
+	o := object(kind, namespace, name)
+	return s.Get(t.Context(), client.ObjectKeyFromObject(o), o)
+}
+
+// reported says what is wrong unless the operator has written the brand's status.
+func (s *server) reported(t *testing.T, namespace string) error {
+	t.Helper()
+	o := object(brandKind, namespace, "xiaowang")
+	if err := s.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+		return err
+	}
+	observed, _, err := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
+	if err != nil {
+		return err
+	}
+	return want(observed == o.GetGeneration(), "the brand's status is of generation %d", observed)
+}
+
+func (s *server) crds(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	return s.list(t, crdKind, "")
+}
+
+// everything is all that lies in a namespace, but for Events, what every namespace has, and what the tests made.
+func (s *server) everything(t *testing.T, namespace string) []*unstructured.Unstructured {
+	t.Helper()
+	d, err := discovery.NewDiscoveryClientForConfig(s.config)
+	must(t, err)
+	resources, err := discovery.ServerPreferredNamespacedResources(d)
+	must(t, err)
+	var found []*unstructured.Unstructured
+	for _, list := range resources {
+		group, err := schema.ParseGroupVersion(list.GroupVersion)
+		must(t, err)
+		for _, resource := range list.APIResources {
+			if !slices.Contains(resource.Verbs, "list") || resource.Kind == "Event" {
+				continue
+			}
+			for _, object := range s.list(t, group.WithKind(resource.Kind), namespace) {
+				sample := object.GetKind() == "Secret" && strings.HasPrefix(object.GetName(), "xiaowang-")
+				if object.GetName() != "kube-root-ca.crt" && object.GetName() != "default" && !sample {
+					found = append(found, object)
+				}
+			}
+		}
+	}
+	return found
+}
+
+func (s *server) list(t *testing.T, kind schema.GroupVersionKind, namespace string) []*unstructured.Unstructured {
+	t.Helper()
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	must(t, s.List(t.Context(), list, client.InNamespace(namespace)))
+	var found []*unstructured.Unstructured
+	for i := range list.Items {
+		ofOurs := kind != crdKind || strings.HasSuffix(list.Items[i].GetName(), ".connect.hexiao.dev")
+		if ofOurs {
+			found = append(found, &list.Items[i])
+		}
+	}
+	return found
+}
+
+// wantNoClusterRoles wants that the operator has nothing in the cluster's own roles.
+func (s *server) wantNoClusterRoles(t *testing.T) {
+	t.Helper()
+	roles := &rbacv1.ClusterRoleList{}
+	must(t, s.List(t.Context(), roles, client.MatchingLabels{"app.kubernetes.io/part-of": "hexiao"}))
+	for _, role := range roles.Items {
+		t.Errorf("there is a ClusterRole %s", role.Name)
+	}
+	bindings := &rbacv1.ClusterRoleBindingList{}
+	must(t, s.List(t.Context(), bindings, client.MatchingLabels{"app.kubernetes.io/part-of": "hexiao"}))
+	for _, binding := range bindings.Items {
+		t.Errorf("there is a ClusterRoleBinding %s", binding.Name)
+	}
+}
+
+// finalizers are those of an object that somebody besides Kubernetes itself would have to take away.
+func finalizers(object *unstructured.Unstructured) []string {
+	return slices.DeleteFunc(object.GetFinalizers(), func(f string) bool { return f == "kubernetes.io/pvc-protection" })
+}
