@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+)
+
+// plugin is a manifest as krew reads it (krew, "Writing Krew plugin manifests"); a field
+// that it does not know is an error.
+type plugin struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Spec struct {
+		Version          string `json:"version"`
+		Homepage         string `json:"homepage"`
+		ShortDescription string `json:"shortDescription"`
+		Description      string `json:"description"`
+		Caveats          string `json:"caveats"`
+		Platforms        []struct {
+			Selector struct {
+				MatchLabels map[string]string `json:"matchLabels"`
+			} `json:"selector"`
+			URI    string `json:"uri"`
+			SHA256 string `json:"sha256"`
+			Bin    string `json:"bin"`
+		} `json:"platforms"`
+	} `json:"spec"`
+}
+
+// quick is a release of a small file in place of the program.
+func quick(t *testing.T) *release {
+	t.Helper()
+	return &release{source: "../..", version: "v1.2.3", output: t.TempDir(), url: downloads, platforms: platforms, at: time.Unix(1_800_000_000, 0),
+		build: func(_ context.Context, _ *release, goos, arch, output string) error {
+			return os.WriteFile(output, []byte(goos+"/"+arch), 0o755)
+		}}
+}
+
+func TestTheManifestHasTheShapeThatKrewDemands(t *testing.T) {
+	r := quick(t)
+	if err := r.run(t.Context(), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(r.output, "hexiao.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p plugin
+	if err := yaml.UnmarshalStrict(raw, &p); err != nil {
+		t.Fatalf("%v\n%s", err, raw)
+	}
+	if p.APIVersion != "krew.googlecontainertools.github.com/v1alpha2" || p.Kind != "Plugin" || p.Metadata.Name != "hexiao" || p.Spec.Version != "v1.2.3" {
+		t.Errorf("%+v", p)
+	}
+	if s := p.Spec.ShortDescription; s == "" || len(s) > 50 || strings.ContainsAny(s, "\r\n") || strings.HasSuffix(s, ".") || strings.Contains(strings.ToLower(s), "kubectl") {
+		t.Errorf("shortDescription %q: krew's guide asks for a line of at most 50 characters that does not say that it is a plugin", s)
+	}
+	if p.Spec.Description == "" || p.Spec.Caveats == "" || !strings.HasPrefix(p.Spec.Homepage, "https://") {
+		t.Errorf("%+v", p.Spec)
+	}
+	var got []string
+	for _, pl := range p.Spec.Platforms {
+		got = append(got, pl.Selector.MatchLabels["os"]+"/"+pl.Selector.MatchLabels["arch"])
+		if len(pl.Selector.MatchLabels) != 2 || !regexp.MustCompile(`^[a-f0-9]{64}$`).MatchString(pl.SHA256) || !strings.HasPrefix(pl.URI, downloads+"/v1.2.3/") {
+			t.Errorf("%+v", pl)
+		}
+		archived, err := os.ReadFile(filepath.Join(r.output, path.Base(pl.URI)))
+		if err != nil {
+			t.Errorf("what the URI names is not made: %v", err)
+			continue
+		}
+		if sum := sha256.Sum256(archived); hex.EncodeToString(sum[:]) != pl.SHA256 {
+			t.Errorf("%s has another checksum", pl.URI)
+		}
+		files := unpack(t, path.Base(pl.URI), archived)
+		if string(files[pl.Bin]) != got[len(got)-1] || len(files["LICENSE"]) == 0 || len(files["kubectl_complete-hexiao"]) == 0 || len(files) != 3 {
+			t.Errorf("%s holds %d files, and as %s %q", pl.URI, len(files), pl.Bin, files[pl.Bin])
+		}
+	}
+	if d := cmp.Diff(platforms, got); d != "" {
+		t.Errorf("platforms (-released +in the manifest):\n%s", d)
+	}
+	sums, err := os.ReadFile(filepath.Join(r.output, "checksums.txt"))
+	if err != nil || strings.Count(string(sums), "\n") != len(platforms) {
+		t.Errorf("checksums.txt: %v\n%s", err, sums)
+	}
+}
+
+func unpack(t *testing.T, name string, raw []byte) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	if strings.HasSuffix(name, ".zip") {
+		z, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range z.File {
+			in, err := f.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[f.Name], _ = io.ReadAll(in)
+		}
+		return files
+	}
+	z, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(h.Name, "kubectl") && h.Mode&0o111 == 0 {
+			t.Errorf("%s is not executable", h.Name)
+		}
+		files[h.Name], _ = io.ReadAll(r)
+	}
+}
+
+func TestTheSameSourceGivesTheSameArchives(t *testing.T) {
+	var sums [2]string
+	for i := range sums {
+		r := quick(t)
+		if err := r.run(t.Context(), io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(filepath.Join(r.output, "checksums.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums[i] = string(raw)
+	}
+	if sums[0] != sums[1] {
+		t.Errorf("%s\nand then\n%s", sums[0], sums[1])
+	}
+}
+
+func TestAReleaseIsBuiltAsTheMakefileBuildsIt(t *testing.T) {
+	raw, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"LDFLAGS := -s -w -X main.version=$(VERSION)", "CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/" + program + " " + packagePath} {
+		if !strings.Contains(string(raw), part) {
+			t.Errorf("the Makefile does not say %q: change hack/release with it", part)
+		}
+	}
+	// This machine's own, for real.
+	r := quick(t)
+	r.build, r.platforms = goBuild, []string{runtime.GOOS + "/" + runtime.GOARCH}
+	if err := r.run(t.Context(), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("%s_v1.2.3_%s_%s.tar.gz", program, runtime.GOOS, runtime.GOARCH)
+	archived, err := os.ReadFile(filepath.Join(r.output, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(t.TempDir(), program)
+	if err := os.WriteFile(bin, unpack(t, name, archived)[program], 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), bin, "--version").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "v1.2.3") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestAVersionThatKrewWouldNotTake(t *testing.T) {
+	for _, version := range []string{"", "1.2.3", "v1.2", "v01.2.3", "dev", "v1.2.3 "} {
+		r := quick(t)
+		r.version = version
+		if err := r.run(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "v1.2.3") {
+			t.Errorf("%q: %v", version, err)
+		}
+		if made, err := os.ReadDir(r.output); err != nil || slices.ContainsFunc(made, func(os.DirEntry) bool { return true }) {
+			t.Errorf("%q left something behind", version)
+		}
+	}
+}
