@@ -32,6 +32,11 @@ func TestABadFlagIsNamedWithItsRemedy(t *testing.T) {
 		"a soak time":            {"--rollout-canary-soak-time=-1s", "give 0s or more"},
 		"a deadline":             {"--rollout-progress-deadline=1s", "give 10s to 1h"},
 		"no namespace known":     {"--namespace=", "--namespace is missing"},
+
+		"a lease that is shorter than a leader tries":  {"--leader-election-lease-duration=8s", "--leader-election-lease-duration is 8s: give whole seconds, more than"},
+		"a lease that would be rounded":                {"--leader-election-lease-duration=9500ms", "--leader-election-lease-duration is 9.5s: give whole seconds"},
+		"a leader that gives up before it tries again": {"--leader-election-retry-period=5s", "--leader-election-renew-deadline is 8s: give at least twice"},
+		"replicas that never look":                     {"--leader-election-retry-period=0s", "--leader-election-retry-period is 0s: give more than 0s"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
