@@ -33,7 +33,7 @@ under the name by which the API server knows the caller.
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", desk.ErrUsage, err) })
 	a := accessFlags(cmd)
 	cmd.AddCommand(inDoubt(a), reversals(a))
-	cmd.AddCommand(renderCommand(a), diffCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a))
+	cmd.AddCommand(renderCommand(a), diffCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a), statusCommand(a))
 	cmd.AddCommand(traceCommand(a), reportCommand(a))
 	addCompletion(cmd)
 	return cmd

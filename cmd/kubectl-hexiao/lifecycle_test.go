@@ -92,7 +92,7 @@ func TestRestartWaits(t *testing.T) {
 	}{
 		"until the new Pods are available": {code: 0, want: []string{"xiaowang restarted: 2 of 2 Pods are available"},
 			status: appsv1.DeploymentStatus{Replicas: 2, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}},
-		"no longer than Kubernetes itself": {code: exitNotReady, want: []string{"1 of 2 new Pods did not become available in time", "not ready: see kubectl hexiao status"},
+		"no longer than Kubernetes itself": {code: exitNotReady, want: []string{"the new Pods did not become available in time (1 of 2 were started)", "not ready: see kubectl hexiao status"},
 			status: appsv1.DeploymentStatus{Replicas: 3, UpdatedReplicas: 1, ReadyReplicas: 2, AvailableReplicas: 2, Conditions: []appsv1.DeploymentCondition{
 				{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded"}}}},
 		"no longer than was said, and tells how far it is": {args: []string{"--timeout", "3s"}, code: exitNotReady,

@@ -20,7 +20,7 @@ func Rollout(d *appsv1.Deployment) (verdict Verdict, say string) {
 	case s.ObservedGeneration < d.Generation:
 		return Waits, "Kubernetes has not looked at it yet"
 	case deadlineExceeded(d):
-		return Bad, fmt.Sprintf("%d of %d new Pods did not become available in time", max(want-min(s.UpdatedReplicas, s.AvailableReplicas), 0), want)
+		return Bad, fmt.Sprintf("the new Pods did not become available in time (%d of %d were started)", s.UpdatedReplicas, want)
 	case s.UpdatedReplicas < want:
 		return Waits, fmt.Sprintf("%d of %d new Pods were started", s.UpdatedReplicas, want)
 	case s.Replicas > s.UpdatedReplicas:
