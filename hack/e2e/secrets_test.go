@@ -85,7 +85,8 @@ func (s *story) badRotation(t *testing.T) {
 		}
 		return errors.New("there is none")
 	})
-	says(t, postgresBrand, "Ready", "False", "RolloutFailed")
+	says(t, postgresBrand, "Ready", "False", "RolloutFailed", "container connector: CrashLoopBackOff: open ledger: ", "no-such-database")
+	says(t, postgresBrand, "LedgerReady", "False", "LedgerUnavailable", "no-such-database")
 	says(t, postgresBrand, "WorkloadAvailable", "True", "WorkloadAvailable")
 	t.Log(kubectl(t, "get", "bc", postgresBrand, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`))
 	for _, was := range serving {
