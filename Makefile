@@ -35,7 +35,7 @@ demo: build-connector build-sandbox ## One brand on this machine: redeem, repeat
 
 .PHONY: test
 test: prerequisites ## All tests, against a real API server and a real PostgreSQL
-	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; \
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)" KUBEBUILDER_CONTROLPLANE_START_TIMEOUT=2m; \
 	hack/postgres/postgres run -- go test -race -timeout 20m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: prerequisites

@@ -145,7 +145,7 @@ func (p *platforms) make(class *v1alpha1.ConnectorClass) (*platform, error) {
 
 func policyOf(class *v1alpha1.ConnectorClass) (rollout.Policy, error) {
 	spec := &class.Spec.Rollout
-	p := rollout.Policy{MaxConcurrent: int(spec.MaxConcurrent)}
+	p := rollout.Policy{MaxConcurrent: int(spec.MaxConcurrent), Paused: spec.Paused}
 	if c := spec.Canary; c != nil {
 		selector, err := metav1.LabelSelectorAsSelector(&c.Selector)
 		if err != nil {

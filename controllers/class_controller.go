@@ -161,10 +161,16 @@ func classVerdict(s rollout.Survey, p *platform) verdict {
 			message: why + " in time: the other brands keep what they have; mend the class, the image or that brand"}
 	case rollout.Canaries:
 		message := "the canaries take up a change first, and have to stay available for " + p.policy.SoakTime.String()
-		if s.Capable == 0 {
+		switch {
+		case s.Canaries == 0:
+			message = "spec.rollout.canary.selector matches no brand of this class: all brands wait; label one, or change the selector"
+		case s.Capable == 0:
 			message = "no canary can take part: all are suspended, not running or waiting for somebody to mend them; the other brands wait"
 		}
 		return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonRollingOut, message: message, reconciling: true}
+	case rollout.Paused:
+		return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonRolloutPaused, reconciling: true,
+			message: "brands wait with a change, because spec.rollout.paused is true"}
 	default:
 		return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonRollingOut, reconciling: true,
 			message: fmt.Sprintf("brands take up a change, at most %d at a time", p.policy.MaxConcurrent)}

@@ -87,6 +87,8 @@ func waitsFor(h *hold) string {
 		return "the canaries have not been available for long enough"
 	case rollout.Halted:
 		return "its roll-out is halted, because brands that took it up did not become available; see the platform team"
+	case rollout.Paused:
+		return "the platform team has paused it"
 	default:
 		return "as many brands as may restart at a time do so"
 	}

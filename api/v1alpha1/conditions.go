@@ -65,6 +65,7 @@ const (
 	ReasonRolledOut           = "RolledOut"
 	ReasonRollingOut          = "RollingOut"
 	ReasonRolloutHalted       = "RolloutHalted"
+	ReasonRolloutPaused       = "RolloutPaused"
 )
 
 // AnnotationReconcileRequestedAt asks for a reconcile now, the contract that Flux's

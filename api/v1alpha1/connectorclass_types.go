@@ -144,6 +144,9 @@ type ClassExposure struct {
 // RolloutPolicy says how brands take up a change that the platform makes: a new version of
 // the operator or another class. What a brand's team changes does not wait.
 type RolloutPolicy struct {
+	// paused lets no brand take up a change of the platform.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
 	// maxConcurrent is the number of brands that may restart at a time. A brand that
 	// fails keeps its place, so that failures stop a rollout.
 	// +optional

@@ -4,8 +4,11 @@ package v1alpha1_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,9 +50,13 @@ var kinds = map[string]struct {
 	decode                     func(*testing.T, *unstructured.Unstructured) checked
 }{
 	"BrandConnector": {"validation.yaml", "brandconnectors", "default", 80,
-		func(t *testing.T, u *unstructured.Unstructured) checked { return typed(t, u, &v1alpha1.BrandConnector{}) }},
+		func(t *testing.T, u *unstructured.Unstructured) checked {
+			return typed(t, u, &v1alpha1.BrandConnector{})
+		}},
 	"ConnectorClass": {"validation_class.yaml", "connectorclasses", "", 30,
-		func(t *testing.T, u *unstructured.Unstructured) checked { return typed(t, u, &v1alpha1.ConnectorClass{}) }},
+		func(t *testing.T, u *unstructured.Unstructured) checked {
+			return typed(t, u, &v1alpha1.ConnectorClass{})
+		}},
 }
 
 func loadTable(t *testing.T, kind string) validationTable {
@@ -118,27 +125,44 @@ func brand(t *testing.T, u *unstructured.Unstructured) *v1alpha1.BrandConnector 
 	return typed(t, u, &v1alpha1.BrandConnector{})
 }
 
+// server is the API server that all tests share; none is started before one asks.
+var server struct {
+	once   sync.Once
+	env    *envtest.Environment
+	client dynamic.Interface
+	err    error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if server.env != nil {
+		if err := server.env.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the API server:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
 func connect(t *testing.T) func(kind string) dynamic.ResourceInterface {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make test`, or export KUBEBUILDER_ASSETS=$(hack/assets/assets)")
-	}
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd"}, ErrorIfCRDPathMissing: true}
-	config, err := env.Start()
-	if err != nil {
-		t.Fatalf("start the API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Errorf("stop the API server: %v", err)
+	server.once.Do(func() {
+		if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+			server.err = errors.New("KUBEBUILDER_ASSETS is not set: run `make test`, or export KUBEBUILDER_ASSETS=$(hack/assets/assets)")
+			return
 		}
+		server.env = &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd"}, ErrorIfCRDPathMissing: true}
+		config, err := server.env.Start()
+		if err == nil {
+			server.client, err = dynamic.NewForConfig(config)
+		}
+		server.err = err
 	})
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
+	if server.err != nil {
+		t.Fatalf("start the API server: %v", server.err)
 	}
 	return func(kind string) dynamic.ResourceInterface {
-		resource := client.Resource(v1alpha1.GroupVersion.WithResource(kinds[kind].resource))
+		resource := server.client.Resource(v1alpha1.GroupVersion.WithResource(kinds[kind].resource))
 		if kinds[kind].namespace == "" {
 			return resource
 		}

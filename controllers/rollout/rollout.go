@@ -21,7 +21,10 @@ import (
 type Policy struct {
 	// MaxConcurrent is the number of brands that may restart at a time.
 	MaxConcurrent int
-	// Canaries selects the brands that go first; nil for none.
+	// Paused lets nobody go.
+	Paused bool
+	// Canaries selects the brands that go first; nil for none. A selector that matches
+	// no brand holds all of them: it may have a typing error.
 	Canaries labels.Selector
 	// SoakTime is how long the canaries must have been available before the others.
 	SoakTime time.Duration
@@ -125,6 +128,8 @@ const (
 	Open
 	// Halted: a canary failed, or failed brands have taken all places.
 	Halted
+	// Paused: somebody said so.
+	Paused
 )
 
 // Phase that a class is in.
@@ -134,7 +139,9 @@ func (s *Survey) Phase(p Policy) Phase {
 		return Halted
 	case s.Waiting == 0 && s.Rolling == 0 && s.Failed == 0:
 		return Done
-	case s.Canaries > 0 && (s.Capable == 0 || s.Proven < s.Capable):
+	case p.Paused:
+		return Paused
+	case (p.Canaries != nil || s.Canaries > 0) && (s.Capable == 0 || s.Proven < s.Capable):
 		return Canaries
 	default:
 		return Open
@@ -166,6 +173,8 @@ func Decide(p Policy, s Survey, c Candidate) Verdict {
 	phase := s.Phase(p)
 	free := s.Rolling+s.Failed < p.MaxConcurrent
 	switch {
+	case p.Paused:
+		return Verdict{Go: c.Idle, Phase: Paused}
 	case c.Canary:
 		// A canary that failed is what mends a halt: failed brands do not stand in its way.
 		return Verdict{Go: c.Own || c.Idle || s.Rolling < p.MaxConcurrent, Counts: true, Phase: phase}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/labels"
 	"pgregory.net/rapid"
 
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
@@ -76,6 +77,29 @@ func TestWhoMayGo(t *testing.T) {
 				t.Errorf("verdict (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestAPausedRolloutLetsNobodyGoWhoHasSomethingToLose(t *testing.T) {
+	p := rollout.Policy{MaxConcurrent: 2, Paused: true}
+	s := survey(p, waiting, canaryWaiting)
+	if got := s.Phase(p); got != rollout.Paused {
+		t.Errorf("phase %v", got)
+	}
+	for _, c := range []rollout.Candidate{{}, {Canary: true}, {Own: true}, {Canary: true, Own: true}} {
+		if v := rollout.Decide(p, s, c); v.Go || v.Phase != rollout.Paused {
+			t.Errorf("%+v: %+v", c, v)
+		}
+	}
+	if !rollout.Decide(p, s, rollout.Candidate{Idle: true}).Go {
+		t.Error("a brand with nothing to lose waits")
+	}
+}
+
+func TestASelectorThatMatchesNobodyHoldsEverybody(t *testing.T) {
+	p := rollout.Policy{MaxConcurrent: 2, Canaries: labels.SelectorFromSet(labels.Set{"canary": "ture"})}
+	if v := rollout.Decide(p, survey(p, waiting), rollout.Candidate{}); v.Go || v.Phase != rollout.Canaries {
+		t.Errorf("verdict %+v", v)
 	}
 }
 
