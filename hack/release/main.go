@@ -160,7 +160,7 @@ func (r *release) pack(ctx context.Context, platform string) (archive, error) {
 	if !ok {
 		return archive{}, errors.New("a platform is os/arch, such as linux/amd64")
 	}
-	a := archive{OS: goos, Arch: arch, Program: program, Name: fmt.Sprintf("%s_%s_%s_%s.tar.gz", program, r.version, goos, arch)}
+	a := archive{OS: goos, Arch: arch, Program: program, Name: fmt.Sprintf("%s-%s-%s-%s.tar.gz", program, r.version, goos, arch)}
 	write := writeTar
 	if goos == "windows" {
 		a.Program, a.Name, write = program+".exe", strings.TrimSuffix(a.Name, ".tar.gz")+".zip", writeZip

@@ -181,7 +181,7 @@ func TestAReleaseIsBuiltAsTheMakefileBuildsIt(t *testing.T) {
 	if err := r.run(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("%s_v1.2.3_%s_%s.tar.gz", program, runtime.GOOS, runtime.GOARCH)
+	name := fmt.Sprintf("%s-v1.2.3-%s-%s.tar.gz", program, runtime.GOOS, runtime.GOARCH)
 	archived, err := os.ReadFile(filepath.Join(r.output, name))
 	if err != nil {
 		t.Fatal(err)

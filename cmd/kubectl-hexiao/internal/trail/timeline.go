@@ -116,8 +116,10 @@ func what(r adminapi.Redemption, e adminapi.Event) string {
 		return decision(d)
 	case "state":
 		return join(change(r, e), reason(d), outcome(d))
-	case "released", "held":
-		return join("what is reserved for a reversal changes: "+e.Kind, by(d))
+	case "reserved":
+		return join("an amount is reserved, so that it is not given back twice", by(d))
+	case "released":
+		return join("what was reserved is free again", by(d))
 	case "evidence":
 		return join(d.What, reason(d), outcome(d))
 	}
