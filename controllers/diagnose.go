@@ -186,7 +186,7 @@ func notCreated(s *scope) problem {
 // observeClaim reads an embedded ledger's claim, past the cache, which has its metadata
 // alone.
 func (r *Reconciler) observeClaim(ctx context.Context, s *scope) error {
-	if s.brand.Spec.Ledger.Embedded == nil {
+	if s.spec().Ledger.Embedded == nil {
 		return nil
 	}
 	var claim corev1.PersistentVolumeClaim

@@ -48,7 +48,7 @@ func ledgerReady(s *scope) metav1.Condition {
 
 // ledgerFault is the fault of the Secret with the ledger's DSN, if it has one.
 func (s *scope) ledgerFault() (fault, bool) {
-	p := s.brand.Spec.Ledger.Postgres
+	p := s.spec().Ledger.Postgres
 	if p == nil {
 		return fault{}, false
 	}

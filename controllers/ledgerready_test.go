@@ -88,6 +88,15 @@ func TestLedgerReadyIsWhatTheConnectorsPodsShow(t *testing.T) {
 	}
 }
 
+func TestALedgerThatTheClassGivesIsTheBrands(t *testing.T) {
+	s := &scope{brand: &v1alpha1.BrandConnector{}, resolved: &v1alpha1.BrandConnector{}, deployment: servingDeployment(2)}
+	s.resolved.Spec.Ledger.Postgres = &v1alpha1.PostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "pg", Key: "dsn"}}
+	s.fault(unresolved(render.Need{Source: render.SourceSecret, Name: "pg", Key: "dsn", Field: "f"}, v1alpha1.ReasonSecretKeyMissing, "has no key dsn"))
+	if c := ledgerReady(s); c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.ReasonSecretKeyMissing {
+		t.Errorf("LedgerReady is %+v", c)
+	}
+}
+
 func TestTheReasonIsInEachMessageThatWaitsForPods(t *testing.T) {
 	const why = "container connector: ImagePullBackOff: image x: the registry does not have it"
 	failed := servingDeployment(2)
