@@ -332,14 +332,20 @@ func resumed(ctx context.Context, c *live.Cluster, b reach.Brand, at time.Time) 
 	if err != nil {
 		return tree.Bad, "", err
 	}
-	switch {
-	case brand.Spec.Suspend:
-		return tree.Bad, "somebody suspended it again", nil
-	case brand.Status.LastHandledReconcileAt != token(at):
-		return tree.Waits, "the operator has not looked yet", nil
-	}
-	verdict, say := tree.Ready(brand)
+	verdict, say := resumption(brand, at)
 	return verdict, say, nil
+}
+
+// resumption says how far a brand is that was resumed at a time. What it says of itself
+// counts only when the operator has looked since.
+func resumption(b *v1alpha1.BrandConnector, at time.Time) (tree.Verdict, string) {
+	switch {
+	case b.Spec.Suspend:
+		return tree.Bad, "somebody suspended it again"
+	case b.Status.LastHandledReconcileAt != token(at):
+		return tree.Waits, "the operator has not looked yet"
+	}
+	return tree.Ready(b)
 }
 
 // suspendWarning warns of who may write spec.suspend, too.

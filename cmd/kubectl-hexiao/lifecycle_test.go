@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/tree"
 )
 
 func (w *world) restartedAt(name string) string {
@@ -162,6 +164,31 @@ func TestSuspendAndResume(t *testing.T) {
 	w.get("xiaowang", b)
 	if at := b.Annotations[v1alpha1.AnnotationReconcileRequestedAt]; b.Spec.Suspend || at == "" || b.Status.LastHandledReconcileAt != at {
 		t.Errorf("suspended %v, requested at %q, handled %q", b.Spec.Suspend, at, b.Status.LastHandledReconcileAt)
+	}
+}
+
+func TestResumeCountsOnlyWhatTheOperatorSaysSince(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ready := func(suspend bool, handled time.Time) *v1alpha1.BrandConnector {
+		b := &v1alpha1.BrandConnector{}
+		b.Spec.Suspend = suspend
+		b.Status.LastHandledReconcileAt = token(handled)
+		b.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}}
+		return b
+	}
+	for name, c := range map[string]struct {
+		of   *v1alpha1.BrandConnector
+		want tree.Verdict
+	}{
+		"it has looked":               {ready(false, at), tree.Good},
+		"it looked before":            {ready(false, at.Add(-time.Minute)), tree.Waits},
+		"somebody suspended it again": {ready(true, at), tree.Bad},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, why := resumption(c.of, at); got != c.want {
+				t.Errorf("it is %s (%s), want %s", got, why, c.want)
+			}
+		})
 	}
 }
 
