@@ -65,8 +65,12 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 	if !all {
 		r.fleet.forget(s.key)
 	}
-	if all && s.templateChanged {
-		r.rotations.start(s.key, s.output.ConfigRevision, r.Clock.Now())
+	if all && s.rotated {
+		began := s.written
+		if began.IsZero() {
+			began = r.Clock.Now()
+		}
+		r.rotations.start(s.key, s.output.ConfigRevision, began)
 	}
 	return errors.Join(errs...)
 }

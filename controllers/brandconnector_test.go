@@ -302,6 +302,7 @@ func TestARotationRollsTheBrandThatUsesItOnce(t *testing.T) {
 	w.settled("one")
 	w.settled("two")
 	one, two := w.deployment("one"), w.deployment("two")
+	countBefore, _ := rotations(t)
 
 	w.secret("kry", map[string]string{"appKey": "a", "token": "new"})
 	w.eventually(func() string {
@@ -320,6 +321,9 @@ func TestARotationRollsTheBrandThatUsesItOnce(t *testing.T) {
 	}
 	if got := w.deployment("two"); got.ResourceVersion != two.ResourceVersion {
 		t.Error("the other brand's Deployment was written to")
+	}
+	if count, seconds := rotations(t); count != countBefore+1 || seconds <= 0 || seconds > 300 {
+		t.Errorf("%d rotations were timed, want one more than %d; all took %.1f s", count, countBefore, seconds)
 	}
 
 	t.Run("the same bytes again write nothing", func(t *testing.T) {
@@ -341,6 +345,19 @@ func TestARotationRollsTheBrandThatUsesItOnce(t *testing.T) {
 			t.Error("the Deployment was written to")
 		}
 	})
+}
+
+// rotations is how many were timed, and how long all of them took.
+func rotations(t *testing.T) (count uint64, seconds float64) {
+	t.Helper()
+	families, err := gather.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == "hexiao_operator_rotation_rollout_seconds" {
+			return f.GetMetric()[0].GetHistogram().GetSampleCount(), f.GetMetric()[0].GetHistogram().GetSampleSum()
+		}
+	}
+	return 0, 0
 }
 
 func TestATraceReachesThePodsAndIsNoReasonForARollout(t *testing.T) {

@@ -46,7 +46,7 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 		}, []string{"kind"}),
 		rotation: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "hexiao_operator_rotation_rollout_seconds",
-			Help:    "Time from the apply of a changed configuration, credential or image until all Pods of it were available.",
+			Help:    "Time from the change of a Secret or ConfigMap, to the second, until all Pods of the brands that use it were new and available.",
 			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600},
 		}),
 	}

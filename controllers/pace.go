@@ -116,6 +116,7 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, live *appsv1.Deploymen
 	was := render.NotesOf(live.Annotations)
 	sameKey := was.Intent.Key == notes.Intent.Key
 	h := &hold{live: live, spec: sameKey && was.Intent.Spec != notes.Intent.Spec, values: sameKey && was.Intent.Values != notes.Intent.Values}
+	s.rotated = h.values
 	own := h.spec || h.values
 	if own && was.Platform == notes.Platform {
 		return render.CauseBrand, nil

@@ -29,7 +29,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 		data, read := objects[id]
 		if !read {
 			var err error
-			data, err = r.read(ctx, s.key.Namespace, need)
+			data, err = r.read(ctx, s, need)
 			if apierrors.IsNotFound(err) {
 				s.fault(unresolved(need, notFoundReason(need.Source), "does not exist in this namespace: create it"))
 				data = nil
@@ -54,15 +54,17 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// read gets an object's data, not nil even when it is empty.
-func (r *Reconciler) read(ctx context.Context, namespace string, need render.Need) (map[string][]byte, error) {
-	key := client.ObjectKey{Namespace: namespace, Name: need.Name}
+// read gets an object's data, not nil even when it is empty, and notes when it was
+// written last.
+func (r *Reconciler) read(ctx context.Context, s *scope, need render.Need) (map[string][]byte, error) {
+	key := client.ObjectKey{Namespace: s.key.Namespace, Name: need.Name}
 	data := map[string][]byte{}
 	if need.Source == render.SourceSecret {
 		var secret corev1.Secret
 		if err := r.APIReader.Get(ctx, key, &secret); err != nil {
 			return nil, err
 		}
+		s.wrote(&secret)
 		for k, v := range secret.Data {
 			data[k] = v
 		}
@@ -72,6 +74,7 @@ func (r *Reconciler) read(ctx context.Context, namespace string, need render.Nee
 	if err := r.APIReader.Get(ctx, key, &configMap); err != nil {
 		return nil, err
 	}
+	s.wrote(&configMap)
 	for k, v := range configMap.BinaryData {
 		data[k] = v
 	}
@@ -79,6 +82,16 @@ func (r *Reconciler) read(ctx context.Context, namespace string, need render.Nee
 		data[k] = []byte(v)
 	}
 	return data, nil
+}
+
+// wrote notes when an object was written last, as far as the API server knows: to the
+// second, and not for every way of writing.
+func (s *scope) wrote(o client.Object) {
+	for _, f := range o.GetManagedFields() {
+		if f.Time != nil && f.Time.After(s.written) {
+			s.written = f.Time.Time
+		}
+	}
 }
 
 // check finds the value of a need in an object's data: nil without a fault when it

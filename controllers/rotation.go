@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// rotations remembers when a brand's running change began, for the histogram of how
-// long one takes until its Pods are available.
+// rotations remembers when the values were written that a brand's Pods start anew for, for
+// the histogram of how long it takes until they are available.
 type rotations struct {
 	mu      sync.Mutex
 	running map[types.NamespacedName]rotation
@@ -31,7 +31,7 @@ func (r *rotations) start(brand types.NamespacedName, revision string, now time.
 	r.running[brand] = rotation{revision, now}
 }
 
-// end says how long the change to a revision took, once.
+// end says how long the rotation to a revision took, once.
 func (r *rotations) end(brand types.NamespacedName, revision string, now time.Time) (time.Duration, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -3,6 +3,8 @@
 package controllers
 
 import (
+	"time"
+
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -28,6 +30,12 @@ type scope struct {
 	platform *platform
 	// values that the brand refers to. It is set by resolve when all are there.
 	values []render.Value
+	// written is when the newest of the objects with the values was written. It is set by
+	// resolve, and zero when nobody knows.
+	written time.Time
+	// rotated is true when other values than before are among what changes the pod
+	// template. It is set by pace.
+	rotated bool
 	// output is what should be. It is set by render, and nil when the brand cannot
 	// be rendered now: then nothing is applied and nothing is pruned.
 	output *render.Output
