@@ -34,10 +34,7 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 	c := connect(t)
 	defer explain(t)
 	story := &story{cluster: c}
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
+	tell(t, []part{
 		{"helm installs the version before this one", story.installPrevious},
 		{"a brand whose Secrets are missing says so and recovers by itself", story.bringUp},
 		{"helm upgrades the operator and its CRDs, and no Pod of a brand restarts", story.upgrade},
@@ -54,10 +51,22 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		{"the scheduled Jobs run", story.jobs},
 		{"a leader that is killed under load is followed by the other", story.lead},
 		{"kubectl apply and diff do not fight the operator", story.diff},
+		{"Argo CD and Flux take the guides' manifests, and find the brands healthy", story.gitops},
 		{"deleting the brands leaves nothing behind", story.remove},
 		{"helm uninstalls the operator", story.uninstall},
-	} {
-		if !t.Run(part.name, part.run) {
+	})
+}
+
+// part is a part of a story.
+type part struct {
+	name string
+	run  func(*testing.T)
+}
+
+// tell runs the parts of a story until one fails.
+func tell(t *testing.T, parts []part) {
+	for _, p := range parts {
+		if !t.Run(p.name, p.run) {
 			return
 		}
 	}
@@ -81,11 +90,15 @@ func sample(t *testing.T, name string) string {
 // objects are the brands as their teams would write them.
 func (s *story) objects(t *testing.T) string {
 	t.Helper()
-	embedded := strings.NewReplacer("name: xiaowang\n", "name: "+embeddedBrand+"\n", `brandID: "11342"`, `brandID: "11343"`,
-		"embedded: {size: 1Gi}", "embedded: {size: 128Mi, onDelete: Delete}").Replace(sample(t, "xiaowang.yaml"))
 	postgres := strings.NewReplacer("embedded: {size: 1Gi}", "postgres: {dsnSecretRef: {name: ledger, key: dsn}}").Replace(sample(t, "xiaowang.yaml")) +
 		"  workload: {replicas: 2}\n"
-	return postgres + "---\n" + embedded
+	return postgres + "---\n" + s.embeddedObject(t)
+}
+
+func (s *story) embeddedObject(t *testing.T) string {
+	t.Helper()
+	return strings.NewReplacer("name: xiaowang\n", "name: "+embeddedBrand+"\n", `brandID: "11342"`, `brandID: "11343"`,
+		"embedded: {size: 1Gi}", "embedded: {size: 128Mi, onDelete: Delete}").Replace(sample(t, "xiaowang.yaml"))
 }
 
 func (s *story) bringUp(t *testing.T) {
@@ -281,6 +294,13 @@ func (s *story) decide(t *testing.T) {
 
 func (s *story) remove(t *testing.T) {
 	kubectl(t, "delete", "bc", postgresBrand, embeddedBrand, "--wait=true", "--timeout=60s")
+	gone(t)
+}
+
+// gone waits until nothing is left of what the operator made, and of what was made of
+// that.
+func gone(t *testing.T) {
+	t.Helper()
 	eventually(t, "the children are gone", func() error {
 		left := kubectl(t, "get", "deployments,replicasets,pods,services,configmaps,serviceaccounts,poddisruptionbudgets,networkpolicies,persistentvolumeclaims,cronjobs,jobs,horizontalpodautoscalers",
 			"-l", "app.kubernetes.io/name in (hexiao-connector,hexiao-connector-job)", "-o", "name")

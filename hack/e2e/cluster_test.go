@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,9 +101,10 @@ func helm(t *testing.T, args ...string) string {
 }
 
 // apply applies text as `kubectl apply -f -` does.
-func apply(t *testing.T, text string) {
+func apply(t *testing.T, text string, args ...string) {
 	t.Helper()
-	if _, err := command(t.Context(), text, kubectlProgram(), "--namespace", namespace, "apply", "-f", "-"); err != nil {
+	args = slices.Concat([]string{"--namespace", namespace, "apply", "-f", "-"}, args)
+	if _, err := command(t.Context(), text, kubectlProgram(), args...); err != nil {
 		t.Fatal(err)
 	}
 }

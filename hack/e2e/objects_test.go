@@ -102,6 +102,23 @@ func podsOf(t *testing.T, brands ...string) []pod {
 	return list.Items
 }
 
+// serving are those of the Pods of brands that tills reach.
+func serving(t *testing.T, brands ...string) []pod {
+	t.Helper()
+	return slices.DeleteFunc(podsOf(t, brands...), func(p pod) bool { return p.Metadata.DeletionTimestamp != nil || !p.ready() })
+}
+
+// stillServe holds that Pods which served before do so, and did not restart.
+func stillServe(t *testing.T, before []pod, brands ...string) {
+	t.Helper()
+	now := serving(t, brands...)
+	for _, was := range before {
+		if is, ok := find(now, was.Metadata.UID); !ok || is.restarts() != was.restarts() {
+			t.Errorf("Pod %s, which served before, does not any more", was.Metadata.Name)
+		}
+	}
+}
+
 func find(pods []pod, uid string) (pod, bool) {
 	i := slices.IndexFunc(pods, func(p pod) bool { return p.Metadata.UID == uid })
 	if i < 0 {
@@ -183,16 +200,18 @@ func says(t *testing.T, brand, condition, status, reason string, words ...string
 	})
 }
 
-// scale is what a Deployment was at a moment.
-type scale struct{ Replicas, Available int }
+// line is what a watch printed at a moment.
+type line struct {
+	at   time.Time
+	text string
+}
 
-// follow watches a brand's Deployment until stop, which tells each state that it was
-// in, from the first.
-func follow(t *testing.T, brand string) (stop func() []scale) {
+// watch runs `kubectl get --watch` until stop, which tells each line that it printed,
+// from the objects as they were at first.
+func watch(t *testing.T, args ...string) (stop func() []line) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, kubectlProgram(), "--namespace", namespace, "get", "deployment", brand, "--watch",
-		"-o", `jsonpath={.spec.replicas} {.status.availableReplicas}{"\n"}`)
+	cmd := exec.CommandContext(ctx, kubectlProgram(), slices.Concat([]string{"--namespace", namespace, "get", "--watch"}, args)...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -200,40 +219,53 @@ func follow(t *testing.T, brand string) (stop func() []scale) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewReader(out)
-	first, err := lines.ReadString('\n') // the watch has begun
-	if err != nil {
-		t.Fatalf("watch the Deployment: %v", err)
+	printed := bufio.NewScanner(out)
+	if !printed.Scan() { // the watch has begun
+		t.Fatalf("kubectl get --watch %v prints nothing: %v", args, printed.Err())
 	}
-	states, done := []scale{parseScale(t, first)}, make(chan struct{})
+	lines, done := []line{{time.Now(), printed.Text()}}, make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				return
-			}
-			states = append(states, parseScale(t, line))
+		for printed.Scan() {
+			lines = append(lines, line{time.Now(), printed.Text()})
 		}
 	}()
 	t.Cleanup(cancel)
-	return func() []scale {
+	return func() []line {
 		cancel()
 		<-done
 		_ = cmd.Wait() // it was killed
-		return states
+		return lines
 	}
 }
 
-func parseScale(t *testing.T, line string) (s scale) {
-	for i, field := range strings.Fields(line) {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			t.Errorf("a Deployment's state: %v", err)
-		}
-		*[]*int{&s.Replicas, &s.Available}[i] = n
+// number reads a field of a status, where nothing means none.
+func number(t *testing.T, text string) int {
+	t.Helper()
+	if text == "" {
+		return 0
 	}
-	return s
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("a number: %v", err)
+	}
+	return n
+}
+
+// scale is what a Deployment was at a moment.
+type scale struct{ Replicas, Available int }
+
+// follow watches a brand's Deployment until stop, which tells each state that it was in.
+func follow(t *testing.T, brand string) (stop func() []scale) {
+	t.Helper()
+	lines := watch(t, "deployment", brand, "-o", `jsonpath={.spec.replicas}|{.status.availableReplicas}{"\n"}`)
+	return func() (states []scale) {
+		for _, l := range lines() {
+			replicas, available, _ := strings.Cut(l.text, "|")
+			states = append(states, scale{number(t, replicas), number(t, available)})
+		}
+		return slices.Compact(states)
+	}
 }
 
 // auditEvent is a line of the API server's audit log.

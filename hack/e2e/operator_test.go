@@ -237,7 +237,9 @@ func clean(t *testing.T) {
 			kubectl(t, "delete", "namespace", ns.Metadata.Name, "--timeout=120s")
 		}
 	}
-	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "2m")
+	for _, release := range []string{"hexiao", "hexiao-crds"} {
+		helm(t, "uninstall", release, "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "2m")
+	}
 	crds := kubectl(t, "get", "crd", "-o", "name")
 	for _, crd := range strings.Fields(crds) {
 		if strings.HasSuffix(crd, ".connect.hexiao.dev") {

@@ -59,7 +59,7 @@ func (s *story) badRotation(t *testing.T) {
 	// Five minutes are too long to wait for Kubernetes' verdict.
 	patch(t, "bc/"+postgresBrand, `{"spec":{"workload":{"patch":{"spec":{"progressDeadlineSeconds":15}}}}}`)
 	reconciled(t, postgresBrand)
-	before, serving := deploymentOf(t, postgresBrand), podsOf(t, postgresBrand)
+	before, old := deploymentOf(t, postgresBrand), serving(t, postgresBrand)
 	load := s.startLoad(t, postgresBrand, "11342")
 
 	patch(t, "secret/xiaowang-zhimai", `{"stringData":{"openKey":"two words"}}`)
@@ -79,7 +79,7 @@ func (s *story) badRotation(t *testing.T) {
 	setSecret(t, "ledger", "dsn", bad.String())
 	eventually(t, "a new Pod starts and does not become ready", func() error {
 		for _, p := range podsOf(t, postgresBrand) {
-			if _, old := find(serving, p.Metadata.UID); !old && p.started() && !p.ready() {
+			if _, is := find(old, p.Metadata.UID); !is && p.started() && !p.ready() {
 				return nil
 			}
 		}
@@ -89,11 +89,7 @@ func (s *story) badRotation(t *testing.T) {
 	says(t, postgresBrand, "LedgerReady", "False", "LedgerUnavailable", "no-such-database")
 	says(t, postgresBrand, "WorkloadAvailable", "True", "WorkloadAvailable")
 	t.Log(kubectl(t, "get", "bc", postgresBrand, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`))
-	for _, was := range serving {
-		if is, ok := find(podsOf(t, postgresBrand), was.Metadata.UID); !ok || !is.ready() || is.restarts() != was.restarts() {
-			t.Errorf("Pod %s, which served before, does not any more", was.Metadata.Name)
-		}
-	}
+	stillServe(t, old, postgresBrand)
 
 	setSecret(t, "ledger", "dsn", dsn)
 	says(t, postgresBrand, "Ready", "True", "Ready")

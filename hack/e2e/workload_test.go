@@ -87,7 +87,7 @@ func (s *story) autoscale(t *testing.T) {
 		return nil
 	})
 	says(t, postgresBrand, "Ready", "True", "Ready")
-	states := slices.Compact(stop())
+	states := stop()
 	t.Logf("replicas and available Pods: %v", states)
 	highest := 0
 	for _, is := range states {
