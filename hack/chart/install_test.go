@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -117,6 +118,20 @@ func TestNamespacedModeNeedsNothingOfTheCluster(t *testing.T) {
 	if err := api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), "others", "xiaowang"); err == nil {
 		t.Error("the operator runs a brand of a namespace that is not its own")
 	}
+
+	// With classes it needs the one ClusterRole that comes with them.
+	api.helm(t, namespaced+"connectorClasses: {enabled: true}\nconnectorClass: {create: true, spec: {image: registry.example/connector}}\n",
+		"upgrade", release, operatorChart, "--namespace", namespace, "--values", "-")
+	stop = api.runOperator(t)
+	eventually(t, func() error {
+		o := object(brandKind, "brands-a", "xiaowang")
+		if err := api.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			return err
+		}
+		class, _, err := unstructured.NestedString(o.Object, "status", "resolved", "connectorClassName")
+		return errors.Join(err, want(class == "default", "the brand has the class %q", class))
+	})
+	stop()
 }
 
 // TestTheCRDsChangeHands takes the CRDs from the one chart to the other, as the guide tells, and loses no brand.
