@@ -36,36 +36,195 @@ const ConditionRolledOut = "RolledOut"
 
 // Reasons of the conditions.
 const (
-	ReasonReady               = "Ready"
-	ReasonProgressing         = "Progressing"
-	ReasonSuspended           = "Suspended"
-	ReasonResolved            = "Resolved"
-	ReasonSecretNotFound      = "SecretNotFound"
-	ReasonSecretKeyMissing    = "SecretKeyMissing"
-	ReasonSecretKeyInvalid    = "SecretKeyInvalid"
-	ReasonConfigMapNotFound   = "ConfigMapNotFound"
+	// ReasonReady says that the connector serves the object's generation.
+	//
+	// On: Ready=True
+	// Do: nothing.
+	ReasonReady = "Ready"
+	// ReasonProgressing says that Pods are on their way: a roll-out is under way, or they
+	// are not available yet. The message has what keeps them from starting, if anything
+	// does. The ledger is open only when they are available.
+	//
+	// On: Ready=Unknown Reconciling=True LedgerReady=Unknown
+	// Do: wait. A roll-out that does not end becomes RolloutFailed, after five minutes
+	// unless the platform says otherwise.
+	ReasonProgressing = "Progressing"
+	// ReasonSuspended says that spec.suspend is set. The connector serves what was applied
+	// last; Ready is False when its Pods are not available.
+	//
+	// On: Ready=True Ready=False Stalled=True Suspended=True LedgerReady=Unknown
+	// Do: set spec.suspend to false when the work by hand is done.
+	ReasonSuspended = "Suspended"
+	// ReasonResolved says that every Secret and ConfigMap that is named is there, with
+	// values that can be read.
+	//
+	// On: CredentialsResolved=True
+	// Do: nothing.
+	ReasonResolved = "Resolved"
+	// ReasonSecretNotFound says that a Secret that the spec names is not in the brand's
+	// namespace.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False LedgerReady=False
+	// Do: create it, or name another one; it is seen at once. Pods that run serve on.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretKeyMissing says that a Secret does not have the key that is needed.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False LedgerReady=False
+	// Do: add the key that the message names; it is seen at once.
+	ReasonSecretKeyMissing = "SecretKeyMissing"
+	// ReasonSecretKeyInvalid says that a Secret's value is empty, or cannot be what it
+	// should be.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False LedgerReady=False
+	// Do: put the right value in; it is seen at once. Nothing was rolled out, and Pods
+	// that run keep the old value.
+	ReasonSecretKeyInvalid = "SecretKeyInvalid"
+	// ReasonConfigMapNotFound says that the ConfigMap that spec.shopsConfigMapRef names is
+	// not in the brand's namespace.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False
+	// Do: create it, or name another one; it is seen at once.
+	ReasonConfigMapNotFound = "ConfigMapNotFound"
+	// ReasonConfigMapKeyMissing says that the ConfigMap does not have the key shops.yaml.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False
+	// Do: add the key; it is seen at once.
 	ReasonConfigMapKeyMissing = "ConfigMapKeyMissing"
-	ReasonConfigMapInvalid    = "ConfigMapInvalid"
-	ReasonInvalidSpec         = "InvalidSpec"
-	ReasonNotOwned            = "NotOwned"
-	ReasonApplyFailed         = "ApplyFailed"
-	ReasonWorkloadAvailable   = "WorkloadAvailable"
+	// ReasonConfigMapInvalid says that the shop table in the ConfigMap cannot be read.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False
+	// Do: mend the line that the message names; it is seen at once.
+	ReasonConfigMapInvalid = "ConfigMapInvalid"
+	// ReasonInvalidSpec says that the spec cannot be rendered, such as a patch that does
+	// not fit, or the API server refuses an object that was made of it. On a class: no
+	// brand can have it.
+	//
+	// On: Ready=False Stalled=True
+	// On class: Ready=False Stalled=True
+	// Do: change the field that the message names, in the brand or in its class.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonNotOwned says that an object whose name the brand needs is somebody else's. It
+	// is left alone. Reconciling is True instead of Stalled while it is being deleted.
+	//
+	// On: Ready=False Stalled=True Reconciling=True
+	// Do: rename the brand or the other object, or delete that; it is looked at every 30
+	// seconds.
+	ReasonNotOwned = "NotOwned"
+	// ReasonApplyFailed says that the API server forbids an object: a quota, an admission
+	// policy, a role.
+	//
+	// On: Ready=False Reconciling=True
+	// Do: see what the message says is forbidden: raise the quota, or mend the operator's
+	// role. It is tried again by itself.
+	ReasonApplyFailed = "ApplyFailed"
+	// ReasonWorkloadAvailable says that there are enough available Pods, old ones
+	// included.
+	//
+	// On: WorkloadAvailable=True
+	// Do: nothing.
+	ReasonWorkloadAvailable = "WorkloadAvailable"
+	// ReasonWorkloadUnavailable says that there are not enough available Pods, or there is
+	// no Deployment.
+	//
+	// On: WorkloadAvailable=False
+	// Do: look at Ready, whose message says why; then at the Pods' events and logs.
 	ReasonWorkloadUnavailable = "WorkloadUnavailable"
-	ReasonRolloutFailed       = "RolloutFailed"
-	ReasonLedgerOpen          = "LedgerOpen"
-	ReasonLedgerUnavailable   = "LedgerUnavailable"
-	ReasonScaledToZero        = "ScaledToZero"
-	ReasonExposed             = "Exposed"
-	ReasonNotExposed          = "NotExposed"
-	ReasonRouteNotAccepted    = "RouteNotAccepted"
-	ReasonClassNotFound       = "ClassNotFound"
-	ReasonLedgerMoved         = "LedgerMoved"
-	ReasonCurrent             = "Current"
-	ReasonRolloutPending      = "RolloutPending"
-	ReasonRolledOut           = "RolledOut"
-	ReasonRollingOut          = "RollingOut"
-	ReasonRolloutHalted       = "RolloutHalted"
-	ReasonRolloutPaused       = "RolloutPaused"
+	// ReasonRolloutFailed says that new Pods do not become ready in time. Pods that were
+	// ready before serve on, except an embedded ledger's.
+	//
+	// On: Ready=False Stalled=True
+	// Do: read in the message, or in the new Pods' logs, why they do not start, and mend
+	// that. A mended Secret or spec rolls out by itself.
+	ReasonRolloutFailed = "RolloutFailed"
+	// ReasonLedgerOpen says that the connector's Pods have opened the ledger.
+	//
+	// On: LedgerReady=True
+	// Do: nothing.
+	ReasonLedgerOpen = "LedgerOpen"
+	// ReasonLedgerUnavailable says that the ledger cannot be opened, or the volume that it
+	// was on is gone.
+	//
+	// On: LedgerReady=False Ready=False Stalled=True
+	// Do: the message has the connector's own words, or names the claim: is the database
+	// up and its DSN right, is the disk full? Bring a lost volume back, or restore a
+	// backup.
+	ReasonLedgerUnavailable = "LedgerUnavailable"
+	// ReasonScaledToZero says that the connector is scaled to zero, so nobody has the
+	// ledger open.
+	//
+	// On: LedgerReady=Unknown
+	// Do: nothing, if that was meant; else scale it up.
+	ReasonScaledToZero = "ScaledToZero"
+	// ReasonExposed says that the Gateway has accepted the route, or there is an Ingress.
+	//
+	// On: Exposed=True
+	// Do: nothing.
+	ReasonExposed = "Exposed"
+	// ReasonNotExposed says that no Gateway has answered for the route yet; or, with
+	// Stalled, that the cluster does not serve the Gateway API.
+	//
+	// On: Exposed=Unknown Exposed=False Ready=Unknown Ready=False Reconciling=True Stalled=True
+	// Do: see that the Gateway of spec.exposure exists and that its controller runs.
+	// Without the Gateway API: install its CRDs and restart the operator, or use
+	// ingressClassName.
+	ReasonNotExposed = "NotExposed"
+	// ReasonRouteNotAccepted says that the Gateway refuses the route.
+	//
+	// On: Exposed=False Ready=False Reconciling=True
+	// Do: the message has the Gateway's own words: most often its listener does not let in
+	// routes of this namespace, or this hostname.
+	ReasonRouteNotAccepted = "RouteNotAccepted"
+	// ReasonClassNotFound says that the ConnectorClass that is named is not there, or that
+	// the operator runs without classes.
+	//
+	// On: Ready=False Stalled=True CredentialsResolved=False
+	// Do: name another class, or have the platform team create it; it is seen at once.
+	ReasonClassNotFound = "ClassNotFound"
+	// ReasonLedgerMoved says that a change of the class would give the brand another
+	// ledger, in which nothing of what it redeemed is known.
+	//
+	// On: Ready=False Stalled=True
+	// Do: give spec.ledger as it was, or name the class that the brand had.
+	ReasonLedgerMoved = "LedgerMoved"
+	// ReasonCurrent says that the Pods are of the platform's newest revision.
+	//
+	// On: UpToDate=True
+	// Do: nothing.
+	ReasonCurrent = "Current"
+	// ReasonRolloutPending says that the brand's turn to take up a change of the platform
+	// has not come. Ready stays True; it is Unknown when the brand's own spec has changed
+	// meanwhile and waits, too.
+	//
+	// On: UpToDate=False Ready=Unknown Reconciling=True
+	// Do: nothing, unless it lasts: then see the condition RolledOut of the brand's class,
+	// or the operator's log where it has none.
+	ReasonRolloutPending = "RolloutPending"
+	// ReasonRolledOut says that every brand that can take part runs what the class makes
+	// of it.
+	//
+	// On class: Ready=True RolledOut=True
+	// Do: nothing.
+	ReasonRolledOut = "RolledOut"
+	// ReasonRollingOut says that brands of the class are taking up a change, or its
+	// canaries are.
+	//
+	// On class: Ready=Unknown RolledOut=False Reconciling=True
+	// Do: wait. When the message says that no canary can take part, mend or resume one, or
+	// change spec.rollout.canary.
+	ReasonRollingOut = "RollingOut"
+	// ReasonRolloutHalted says that a roll-out has halted: a canary, or as many brands as
+	// may restart at a time, did not become available.
+	//
+	// On class: Ready=False RolledOut=False Stalled=True
+	// Do: look at the brand that the message names, and mend the class, the image or the
+	// brand; or take the change back. The others keep what they have.
+	ReasonRolloutHalted = "RolloutHalted"
+	// ReasonRolloutPaused says that spec.rollout.paused is true, and brands wait with a
+	// change.
+	//
+	// On class: Ready=Unknown RolledOut=False Reconciling=True
+	// Do: set it to false when the brands may go on.
+	ReasonRolloutPaused = "RolloutPaused"
 )
 
 // AnnotationReconcileRequestedAt asks for a reconcile now, the contract that Flux's

@@ -5,12 +5,33 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// TestEveryReasonIsOnThePageWithARemedy compares with the source by another way than the
+// generator's, in both directions.
+func TestEveryReasonIsOnThePageWithARemedy(t *testing.T) {
+	known := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\s*Reason\w+\s+= "(\w+)"`).FindAllStringSubmatch(read(t, "api/v1alpha1/conditions.go"), -1) {
+		known[m[1]] = true
+	}
+	if len(known) < 20 {
+		t.Fatalf("found %d reasons", len(known))
+	}
+	shown := map[string]bool{}
+	_, tables, _ := strings.Cut(read(t, "docs/reference/conditions.md"), "### Reasons of a BrandConnector")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (`\\w+` (?:True|False|Unknown)[^|]*) \\| ([^|]{10,}) \\| ([^|]{7,}) \\|$").FindAllStringSubmatch(tables, -1) {
+		shown[m[1]] = true
+	}
+	if diff := cmp.Diff(known, shown); diff != "" {
+		t.Errorf("reasons (-in the code +on the page, with conditions, a meaning and a remedy):\n%s", diff)
+	}
+}
 
 func TestEveryRightHasAReasonAndEveryReasonARight(t *testing.T) {
 	have, err := granted([]byte(read(t, rolesFile)))

@@ -3,12 +3,13 @@
 // Command docs writes the reference pages that follow from the code:
 //
 //   - a page for each CRD under config/crd, with its fields;
+//   - conditions.md, from the doc comments of the conditions and reasons in api/v1alpha1;
 //   - rbac.md, from the generated roles, with the reason for each right from rights.go;
 //   - operator-metrics.md, from the operator's collectors.
 //
 // Run it at the root of the repository, after controller-gen. With --check it writes
 // nothing and fails when a page is not current. It fails in any case when a page cannot be
-// whole: a right without a reason, a label without a meaning.
+// whole: a reason without a remedy, a right without a reason, a label without a meaning.
 //
 // The package's tests check all pages of the repository: that links lead somewhere, and
 // that the commands and metrics that are named exist. They look at the alerts and the
@@ -29,6 +30,7 @@ import (
 // generators make pages, by their path in the repository whose root they are given.
 var generators = []func(root string) (map[string][]byte, error){
 	referencePages,
+	conditionsPage,
 	rightsPage,
 	operatorMetricsPage,
 }

@@ -31,7 +31,7 @@ var labelMeanings = map[string]string{
 	"status":    "`True`, `False` or `Unknown`",
 	"class":     "name of the ConnectorClass; empty for brands without one",
 	"state":     "`current`, `waiting` (its turn has not come), `rolling`, `failed` (not available in time)",
-	"reason":    "reason of the condition, see [the operator](../design/operator.md#conditions)",
+	"reason":    "reason of the condition, see [conditions](conditions.md)",
 }
 
 // metric is one of the operator's metrics, as its collector describes it.

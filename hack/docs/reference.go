@@ -78,7 +78,7 @@ func (p *page) head(source string, crd *apiextensions.CustomResourceDefinition) 
 	if names.Kind == "BrandConnector" {
 		p.printf(" The connector makes the\nsame demands on the spec of a file, except those that compare with an older object.")
 	}
-	p.printf(" What the conditions in the status mean is\nin [the operator](../design/operator.md#conditions); whole objects are in [config/samples](../../config/samples).\n\n")
+	p.printf(" What the conditions in the status mean is\nin [conditions](conditions.md); whole objects are in [config/samples](../../config/samples).\n\n")
 	p.rules(version.Schema.OpenAPIV3Schema.XValidations)
 	p.printf("## Columns of kubectl get\n\n| column | value | shown |\n| --- | --- | --- |\n")
 	for _, c := range version.AdditionalPrinterColumns {
