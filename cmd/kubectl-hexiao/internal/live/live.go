@@ -156,6 +156,9 @@ func (c *Cluster) Brands(ctx context.Context, namespace string) ([]*v1alpha1.Bra
 // Class reads a class; nil when it, or the kind, is not there.
 func (c *Cluster) Class(ctx context.Context, name string) (*v1alpha1.ConnectorClass, error) {
 	u, err := c.Get(ctx, ClassKind, "", name)
+	if apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("what the class gives to its brands is not known; ask for the right to get connectorclasses: %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -74,6 +74,9 @@ func Of(ctx context.Context, c *live.Cluster, w Want) (*Preview, error) {
 	if w.Written {
 		p.judgeSpec(ctx, c, brand)
 	}
+	if w.Class != nil && w.Class.Spec.Image != "" && w.Given.Image != "" {
+		p.note("--image changes nothing: ConnectorClass %s gives the image", w.Class.Name)
+	}
 	if brand.Spec.Suspend {
 		p.note("the brand is suspended: the operator changes nothing before it is resumed")
 	}
