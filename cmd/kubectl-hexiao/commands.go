@@ -16,12 +16,13 @@ func root(in io.Reader, out, errOut io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kubectl-hexiao",
 		Short: "Look after the brands of Hexiao",
-		Long: `kubectl hexiao looks after the connectors of Hexiao's brands: it shows what is in
-doubt, and takes a person's decision where no machine can find out.
+		Long: `kubectl hexiao looks after Hexiao's brands. Before a change: render, diff. While they
+run: status, restart, suspend, resume, report. When money is asked about: trace,
+in-doubt, reversals, which take a person's decision where no machine can find out.
 
-It reaches a connector through the API server, as kubectl port-forward does. Who may
-create pods/portforward in a brand's namespace may use it. What is done is recorded
-under the name by which the API server knows the caller.
+The last three reach a connector through the API server, as kubectl port-forward does.
+Who may create pods/portforward in a brand's namespace may use them. What is decided is
+recorded under the name by which the API server knows the caller.
 
 ` + exitCodes,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl hexiao"},
@@ -33,7 +34,7 @@ under the name by which the API server knows the caller.
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", desk.ErrUsage, err) })
 	a := accessFlags(cmd)
 	cmd.AddCommand(inDoubt(a), reversals(a))
-	cmd.AddCommand(renderCommand(a), diffCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a), statusCommand(a))
+	cmd.AddCommand(renderCommand(a), diffCommand(a), statusCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a))
 	cmd.AddCommand(traceCommand(a), reportCommand(a))
 	addCompletion(cmd)
 	return cmd

@@ -74,11 +74,11 @@ func (e *exit) Unwrap() error { return e.err }
 const exitCodes = `Exit codes:
   0  done
   1  failed: the API server, the connector or the way between them
-  2  the command line is wrong
+  2  the command line or a file is wrong
   3  there is no such brand or redemption
   4  nothing was recorded: the state has changed, is final, or no machine can do it
   5  nothing was recorded: the evidence contradicts the decision (--force overrules it)
-  6  nothing was recorded: it was not confirmed
+  6  nothing was done: it was not confirmed
   7  the list is incomplete: some brands could not be asked
   8  a brand is not ready, or was not in the time that was given
   9  diff could not compare everything; for diff, 1 means that there are differences`
