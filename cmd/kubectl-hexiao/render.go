@@ -75,7 +75,8 @@ What it cannot know:
   - the port of a PostgreSQL ledger, which is in its DSN: without
     --credentials-dir the NetworkPolicy says 5432.
   - the brand's uid: ownerReferences are printed only for a file with metadata.uid.
-  - what the API server adds by itself: see kubectl hexiao diff.
+  - what the operator notes down on the Deployment for its own use (platform-revision,
+    cause, intent), and what the API server adds by itself: see kubectl hexiao diff.
 Values of Secrets are never printed.
 
 A file may hold other objects: ConfigMaps with shop tables are used, the rest is
