@@ -21,12 +21,11 @@
 //
 //	bring-up    all brands at once, until all are Ready: seconds, writes a brand, CPU, memory
 //	rest        nothing happens: no write, no reconcile
+//	secrets     Secrets that no brand names, in another namespace: memory, and no reconcile
 //	newcomers   one brand after another is created among the others: seconds until its Deployment and Ready
 //	rotation    one Secret after another changes: seconds until the brand's Pod template does
 //	restart     the operator starts anew, and brands are created while it looks at the whole fleet
-//	secrets     Secrets that no brand names, in another namespace: memory, and no reconcile
 //	failover    the leader of two replicas is ended or killed: seconds until the other one writes
-//	namespaced  the phase secrets again, for an operator of one namespace
 //
 // limits.go has the limits and the runs that they were taken from.
 package main

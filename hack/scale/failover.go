@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
@@ -119,7 +120,7 @@ func (b *bench) keepChanging(ctx context.Context, brand string) error {
 	object := &v1alpha1.BrandConnector{}
 	object.Namespace, object.Name = fleetNamespace, brand
 	for i := 0; ; i++ {
-		patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"workload":{"podAnnotations":{"change":"%d"}}}}`, i))
+		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"workload":{"podAnnotations":{"change":"%d"}}}}`, i))
 		if err := b.plane.api.Patch(ctx, object, patch); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("change brand %s: %w", brand, err)
 		}

@@ -143,8 +143,22 @@ func (f *fleet) seen(prefix string, holds func(sight) bool) int {
 	return n
 }
 
+// revisions adds up how many configurations the Pods of brands were to have so far.
+func (f *fleet) revisions(prefix string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for name, s := range f.sights {
+		if strings.HasPrefix(name, prefix) {
+			n += s.revisions
+		}
+	}
+	return n
+}
+
 func hasDeployment(s sight) bool { return !s.deployment.IsZero() }
 func hasBeenReady(s sight) bool  { return !s.ready.IsZero() }
+
 func names(p string, n int) []string {
 	var all []string
 	for i := range n {

@@ -67,6 +67,8 @@ type bench struct {
 	phase   string
 	// leader is the operator that runs the fleet between the phases.
 	leader *operator
+	// namespaced is the operator of one namespace that is measured beside it.
+	namespaced *operator
 	// operators are all processes ever started, as many as started says.
 	operators []*operator
 	started   int
@@ -79,12 +81,11 @@ var phases = []struct {
 }{
 	{"bring-up", (*bench).bringUp},
 	{"rest", (*bench).atRest},
+	{"secrets", (*bench).unrelatedSecrets},
 	{"newcomers", (*bench).newcomers},
 	{"rotation", (*bench).rotation},
 	{"restart", (*bench).restart},
-	{"secrets", (*bench).unrelatedSecrets},
 	{"failover", (*bench).failover},
-	{"namespaced", (*bench).namespaced},
 }
 
 // chosen says which phases run. The first always does: without it there is no fleet.
@@ -195,6 +196,9 @@ func (b *bench) runPhases(ctx context.Context, chosen map[string]bool) error {
 		b.say.Say("%s …", p.name)
 		if err := p.run(b, ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if idle := b.report.withoutFigure(p.name, limits); len(idle) > 0 {
+			return fmt.Errorf("limits without a figure: %s", strings.Join(idle, "; "))
 		}
 		b.say.Say("%s took %s", p.name, time.Since(began).Round(time.Second))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -60,6 +61,22 @@ func (r *report) over() []figure {
 		}
 	}
 	return over
+}
+
+// withoutFigure names the limits of a phase that has run which were asked of nothing.
+func (r *report) withoutFigure(phase string, limits map[string]limit) []string {
+	found := map[string]bool{}
+	for _, f := range r.Figures {
+		found[f.Phase+": "+f.Name] = true
+	}
+	var idle []string
+	for name := range limits {
+		if strings.HasPrefix(name, phase+": ") && !found[name] {
+			idle = append(idle, name)
+		}
+	}
+	slices.Sort(idle)
+	return idle
 }
 
 // table prints the figures for a person.

@@ -13,6 +13,9 @@ const resyncPeriod = 10 * time.Hour
 
 // atRest lets nothing happen.
 func (b *bench) atRest(ctx context.Context) error {
+	if err := b.startNamespaced(ctx); err != nil { // to have been at rest, too, when Secrets come
+		return err
+	}
 	if err := b.quiet(ctx, 3*silence); err != nil {
 		return err
 	}

@@ -30,32 +30,57 @@ type memory struct {
 	rss, live float64
 }
 
-// memoryOf lets an operator settle and looks at it. Nothing is forced: no collection, no scavenging.
-func (b *bench) memoryOf(ctx context.Context, o *operator) (memory, error) {
+// memories lets operators settle and looks at them. Nothing is forced: no collection, no scavenging.
+func (b *bench) memories(ctx context.Context, operators []*operator) ([]memory, error) {
 	if err := pause(ctx, settling); err != nil {
-		return memory{}, err
+		return nil, err
 	}
-	var values []float64
+	samples := make([][]float64, len(operators))
 	for end := time.Now().Add(measuring); time.Now().Before(end); {
-		u, err := o.usage()
-		if err != nil {
-			return memory{}, err
+		for i, o := range operators {
+			u, err := o.usage()
+			if err != nil {
+				return nil, err
+			}
+			samples[i] = append(samples[i], float64(u.rss))
 		}
-		values = append(values, float64(u.rss))
 		if err := pause(ctx, 250*time.Millisecond); err != nil {
-			return memory{}, err
+			return nil, err
 		}
 	}
-	m, err := o.scrape(ctx)
-	return memory{rss: spreadOf(values).P50, live: m.liveHeap()}, err
+	all := make([]memory, len(operators))
+	for i, o := range operators {
+		m, err := o.scrape(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = memory{rss: spreadOf(samples[i]).P50, live: m.liveHeap()}
+	}
+	return all, nil
 }
 
-// unrelatedSecrets creates Secrets while an operator of all namespaces runs, and then starts it anew among them.
+// startNamespaced starts an operator that watches the brands' namespace alone, beside the leader. It runs no
+// brand, because no brand has its label; what it holds of Secrets does not depend on that.
+func (b *bench) startNamespaced(ctx context.Context) (err error) {
+	if b.namespaced == nil {
+		b.namespaced, err = b.startLeader(ctx, "--watch-namespaces="+fleetNamespace, "--watch-label-selector=scale=nothing")
+	}
+	return err
+}
+
+// unrelatedSecrets creates Secrets beside two operators that have been at rest, one of all namespaces and one of
+// the brands' alone, and then starts the first one anew among them.
 func (b *bench) unrelatedSecrets(ctx context.Context) error {
 	if err := b.plane.namespace(ctx, elsewhere); err != nil {
 		return err
 	}
+	if err := b.startNamespaced(ctx); err != nil {
+		return err
+	}
 	if err := b.growth(ctx); err != nil {
+		return err
+	}
+	if err := b.namespaced.end(); err != nil {
 		return err
 	}
 	among, err := b.afterRestart(ctx)
@@ -74,60 +99,57 @@ func (b *bench) unrelatedSecrets(ctx context.Context) error {
 	return nil
 }
 
-// namespaced does the same for an operator that watches the brands' namespace alone.
-func (b *bench) namespaced(ctx context.Context) error {
-	if err := b.leader.end(); err != nil {
-		return err
-	}
-	if err := b.plane.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}}); client.IgnoreAlreadyExists(err) != nil {
-		return err
-	}
-	var err error
-	if b.leader, err = b.startLeader(ctx, "--watch-namespaces="+fleetNamespace); err != nil {
-		return err
-	}
-	if err := b.quiet(ctx, silence); err != nil {
-		return err
-	}
-	return b.growth(ctx)
-}
-
-// growth measures the leader before and after Secrets appear elsewhere.
+// growth measures both operators before and after.
 func (b *bench) growth(ctx context.Context) error {
 	if err := b.quiet(ctx, silence); err != nil {
 		return err
 	}
-	before, err := b.memoryOf(ctx, b.leader)
+	both := []*operator{b.leader, b.namespaced}
+	before, err := b.memories(ctx, both)
 	if err != nil {
 		return err
 	}
-	from, err := b.moment(ctx, b.leader)
+	from, err := b.moments(ctx, both)
 	if err != nil {
 		return err
 	}
 	if err := b.say.Step("  creating Secrets", func() error { return b.createUnrelated(ctx) }); err != nil {
 		return err
 	}
-	after, err := b.memoryOf(ctx, b.leader)
+	after, err := b.memories(ctx, both)
 	if err != nil {
 		return err
 	}
-	to, err := b.moment(ctx, b.leader)
+	to, err := b.moments(ctx, both)
 	if err != nil {
 		return err
 	}
-	requests, err := b.since(from, b.leader)
-	if err != nil {
-		return err
+	for i, who := range []string{"all namespaces", "one namespace"} {
+		requests, err := b.since(from[i], both[i])
+		if err != nil {
+			return err
+		}
+		t := tallyOf(requests)
+		b.found(who+": memory before", before[i].rss/mebibyte, "MiB")
+		b.found(who+": growth of memory", (after[i].rss-before[i].rss)/mebibyte, "MiB")
+		b.found(who+": growth of the live heap", (after[i].live-before[i].live)/mebibyte, "MiB")
+		b.found(who+": reconciles", to[i].metrics.reconciles()-from[i].metrics.reconciles(), "")
+		b.found(who+": requests but leases and watches", float64(t.writes+t.events+t.reads), "")
+		b.found(who+": operator's CPU time", (to[i].usage.cpu - from[i].usage.cpu).Seconds(), "s")
 	}
-	t := tallyOf(requests)
-	b.found("memory before", before.rss/mebibyte, "MiB")
-	b.found("growth of memory", (after.rss-before.rss)/mebibyte, "MiB")
-	b.found("growth of the live heap", (after.live-before.live)/mebibyte, "MiB")
-	b.found("reconciles", to.metrics.reconciles()-from.metrics.reconciles(), "")
-	b.found("requests but leases and watches", float64(t.writes+t.events+t.reads), "")
-	b.found("operator's CPU time", (to.usage.cpu - from.usage.cpu).Seconds(), "s")
 	return nil
+}
+
+func (b *bench) moments(ctx context.Context, operators []*operator) ([]moment, error) {
+	var all []moment
+	for _, o := range operators {
+		m, err := b.moment(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
 // afterRestart measures a new process that has looked at all brands.
@@ -142,7 +164,11 @@ func (b *bench) afterRestart(ctx context.Context) (memory, error) {
 	if err := b.quiet(ctx, silence); err != nil {
 		return memory{}, err
 	}
-	return b.memoryOf(ctx, b.leader)
+	m, err := b.memories(ctx, []*operator{b.leader})
+	if err != nil {
+		return memory{}, err
+	}
+	return m[0], nil
 }
 
 func (b *bench) createUnrelated(ctx context.Context) error {
