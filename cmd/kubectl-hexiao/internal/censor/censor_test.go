@@ -128,6 +128,8 @@ func TestWhatLooksLikeASecretIsMasked(t *testing.T) {
 		"a private key in JSON":           {`"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n"`, `"[redacted]\n"`},
 		"the name of a Secret stays":      {`credentialsSecretRef: {name: xiaowang-zhimai}`, `credentialsSecretRef: {name: xiaowang-zhimai}`},
 		"so does that of a volume's":      {"secret:\n  secretName: xiaowang-alsc", "secret:\n  secretName: xiaowang-alsc"},
+		"a field that was cut off":        {"{\"token\":\"abc\n{\"b\":1}", "{\"token\":\"[redacted]\"\n{\"b\":1}"},
+		"one in a string that was cut":    {`"{\"token\":\"abc`, `"{\"token\":\"[redacted]\"`},
 		"a setting stays":                 {`paymentToken: PayPassword`, `paymentToken: PayPassword`},
 		"a switch stays":                  {`automountServiceAccountToken: false`, `automountServiceAccountToken: false`},
 		"numbers of an order stay":        {`order 2025121000001, bizId 20250001`, `order 2025121000001, bizId 20250001`},

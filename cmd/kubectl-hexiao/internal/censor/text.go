@@ -50,7 +50,8 @@ var (
 	bearer     = regexp.MustCompile(`(?i)\b((?:bearer|basic)\s+)([A-Za-z0-9._~+/=-]{8,})`)
 	jwt        = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?`)
 	// pair is name and value in JSON, in JSON within a string, in a URL, in logfmt, in YAML.
-	pair = regexp.MustCompile(`([A-Za-z][A-Za-z0-9_.-]*)(\\*["']?[ \t]*[:=][ \t]*)("(?:[^"\\]|\\.)*"|\\+"(?:[^"\\]|\\+[^"\\])*\\+"|'[^'\r\n]*'|[^\s"'&,;{}()\[\]\\]+)`)
+	// A line that was cut off has no closing quote.
+	pair = regexp.MustCompile(`([A-Za-z][A-Za-z0-9_.-]*)(\\*["']?[ \t]*[:=][ \t]*)("(?:[^"\\\r\n]|\\[^\r\n])*"?|\\+"(?:[^"\\\r\n]|\\+[^"\\\r\n])*(?:\\+")?|'[^'\r\n]*'?|[^\s"'&,;{}()\[\]\\]+)`)
 )
 
 // Text masks what it knows by value, and what looks like a secret or says who
@@ -77,7 +78,7 @@ func (c *Censor) masked(match []string, after string) string {
 	if len(match) > 1 {
 		before = match[1]
 	}
-	if len(match) > 2 && strings.HasPrefix(redact.Mask, match[2]) {
+	if len(match) > 2 && (match[2] == redact.Mask || match[2]+"]" == redact.Mask) {
 		return match[0] // masked already
 	}
 	c.Masked++

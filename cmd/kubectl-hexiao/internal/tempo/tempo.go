@@ -24,7 +24,8 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/redact"
 )
 
-// ErrNotFound: the backend has no such trace, or none any more, or it was not sampled.
+// ErrNotFound says that the backend has no such trace, or none any more, or that it
+// was not sampled.
 var ErrNotFound = errors.New("the backend has no such trace: it was not sampled, or it is too old")
 
 const (

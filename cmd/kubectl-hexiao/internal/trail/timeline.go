@@ -150,16 +150,16 @@ func change(r adminapi.Redemption, e adminapi.Event) string {
 			provider = l.Provider
 		}
 	}
-	switch {
-	case e.To == "executed":
+	switch e.To {
+	case "executed":
 		return provider + " did it"
-	case e.To == "refused":
+	case "refused":
 		return provider + " did not do it and will not"
-	case e.To == "unknown":
+	case "unknown":
 		return "no answer that says whether " + provider + " did it: IN DOUBT"
-	case e.To == "not_sent":
+	case "not_sent":
 		return "nothing left for " + provider
-	case e.To == "sent":
+	case "sent":
 		return "sent to " + provider + " again: nothing had left before"
 	}
 	return e.From + " → " + e.To

@@ -170,10 +170,10 @@ func once(c Case) string {
 	if requests > 1 {
 		text = fmt.Sprintf("the order has %d requests, and no payment of it charged under two of them", requests)
 	}
-	switch {
-	case most == 0:
+	switch most {
+	case 0:
 		return text + ", and nothing left for a vendor"
-	case most == 1:
+	case 1:
 		return text + ", and each call to a vendor left once"
 	}
 	return text + "; " + strings.Join(calls, "; ")
