@@ -134,44 +134,58 @@ func TestNamespacedModeNeedsNothingOfTheCluster(t *testing.T) {
 	stop()
 }
 
-// TestTheCRDsChangeHands takes the CRDs from the one chart to the other, as the guide tells, and loses no brand.
-func TestTheCRDsChangeHands(t *testing.T) {
+// TestTheCRDsAreOneReleasesAtATime goes through the ways to have the CRDs, one after the other at one API server.
+func TestTheCRDsAreOneReleasesAtATime(t *testing.T) {
 	api := startServer(t)
 	api.createNamespaces(t, namespace, "brands")
-	api.helm(t, "", "install", release, operatorChart, "--namespace", namespace)
-	api.createBrand(t, "brands")
-	before := object(brandKind, "brands", "xiaowang")
-	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(before), before))
 
-	api.helm(t, "", "upgrade", release, operatorChart, "--namespace", namespace, "--set", "crds.enabled=false")
-	api.helm(t, "", "install", "hexiao-crds", crdChart, "--namespace", namespace, "--take-ownership")
-	for _, crd := range api.crds(t) {
+	t.Run("nobody's: the notes warn", func(t *testing.T) {
+		notes := api.helm(t, "", "install", release, operatorChart, "--namespace", namespace, "--set", "crds.enabled=false")
+		if !strings.Contains(notes, "WARNING: they are missing") {
+			t.Errorf("the notes do not tell that there are no CRDs:\n%s", notes)
+		}
+		api.helm(t, "", "uninstall", release, "--namespace", namespace)
+	})
+
+	for _, chart := range []struct{ name, values string }{{operatorChart, "crds: {keep: false}"}, {crdChart, "keep: false"}} {
+		t.Run("not kept by "+chart.name+": the notes warn", func(t *testing.T) {
+			notes := api.helm(t, chart.values, "install", release, chart.name, "--namespace", namespace, "--values", "-")
+			if !strings.Contains(notes, "WARNING") || !strings.Contains(notes, "deletes every brand") {
+				t.Errorf("the notes lack a warning:\n%s", notes)
+			}
+			api.helm(t, "", "uninstall", release, "--namespace", namespace, "--wait")
+			eventually(t, func() error { return want(len(api.crds(t)) == 0, "the CRDs are still there") })
+		})
+	}
+
+	t.Run("from the operator's release to one of their own, and no brand is lost", api.changeHands)
+}
+
+// changeHands does what the guide tells.
+func (s *server) changeHands(t *testing.T) {
+	s.helm(t, "", "install", release, operatorChart, "--namespace", namespace)
+	s.createBrand(t, "brands")
+	before := object(brandKind, "brands", "xiaowang")
+	must(t, s.Get(t.Context(), client.ObjectKeyFromObject(before), before))
+
+	notes := s.helm(t, "", "upgrade", release, operatorChart, "--namespace", namespace, "--set", "crds.enabled=false")
+	if strings.Contains(notes, "WARNING") {
+		t.Errorf("the notes warn, though the CRDs are there:\n%s", notes)
+	}
+	s.helm(t, "", "install", "hexiao-crds", crdChart, "--namespace", namespace, "--take-ownership")
+	for _, crd := range s.crds(t) {
 		if owner := crd.GetAnnotations()["meta.helm.sh/release-name"]; owner != "hexiao-crds" {
 			t.Errorf("%s belongs to %s", crd.GetName(), owner)
 		}
 	}
 	// From here on the CRDs are upgraded by their own chart, and do not go with either.
-	api.helm(t, "", "upgrade", "hexiao-crds", crdChart, "--namespace", namespace)
-	api.helm(t, "", "uninstall", release, "--namespace", namespace)
-	api.helm(t, "", "uninstall", "hexiao-crds", "--namespace", namespace)
+	s.helm(t, "", "upgrade", "hexiao-crds", crdChart, "--namespace", namespace)
+	s.helm(t, "", "uninstall", release, "--namespace", namespace)
+	s.helm(t, "", "uninstall", "hexiao-crds", "--namespace", namespace)
 	after := object(brandKind, "brands", "xiaowang")
-	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(after), after))
+	must(t, s.Get(t.Context(), client.ObjectKeyFromObject(after), after))
 	if before.GetUID() != after.GetUID() || after.GetDeletionTimestamp() != nil {
 		t.Errorf("the brand was %s and is %s, to be deleted at %v", before.GetUID(), after.GetUID(), after.GetDeletionTimestamp())
-	}
-}
-
-// TestTheNotesWarnOfWhatAnUninstallWouldDelete: nobody reads a value's comment before helm uninstall.
-func TestTheNotesWarnOfWhatAnUninstallWouldDelete(t *testing.T) {
-	api := startServer(t)
-	api.createNamespaces(t, namespace)
-	for _, chart := range []struct{ name, values string }{{operatorChart, "crds: {keep: false}"}, {crdChart, "keep: false"}} {
-		notes := api.helm(t, chart.values, "install", release, chart.name, "--namespace", namespace, "--values", "-")
-		if want := "WARNING"; !strings.Contains(notes, want) || !strings.Contains(notes, "deletes every brand") {
-			t.Errorf("%s: the notes lack a warning:\n%s", chart.name, notes)
-		}
-		api.helm(t, "", "uninstall", release, "--namespace", namespace, "--wait")
-		eventually(t, func() error { return want(len(api.crds(t)) == 0, "%s: the CRDs are still there", chart.name) })
 	}
 }
 
