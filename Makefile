@@ -87,6 +87,10 @@ lint: $(LINT) ## Lint: golangci-lint with the Kubernetes API linter, gofmt, shel
 chart: $(HELM) ## The Helm charts: values, renderings, and an installation at a real API server
 	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; HELM=$(HELM) go test -count=1 ./hack/chart
 
+.PHONY: templates
+templates: ## Fail when a pod template changed and the changelog does not say so
+	go run ./hack/templates
+
 .PHONY: alerts
 alerts: $(PROMTOOL) ## Check the alerts and run their tests
 	$(PROMTOOL) check rules config/prometheus/rules.yaml

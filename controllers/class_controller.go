@@ -136,8 +136,8 @@ func (r *classReconciler) judge(ctx context.Context, class *v1alpha1.ConnectorCl
 		return 0, err
 	}
 	class.Status.Revision = p.revision
-	class.Status.Brands = v1alpha1.ClassBrands{Total: int32(survey.Total), Current: int32(survey.Current), //nolint:gosec // no cluster has 2^31 brands
-		Waiting: int32(survey.Waiting), Rolling: int32(survey.Rolling), Failed: int32(survey.Failed)} //nolint:gosec // likewise
+	class.Status.Brands = v1alpha1.ClassBrands{Total: int32(survey.Total), Current: int32(survey.Current),
+		Waiting: int32(survey.Waiting), Rolling: int32(survey.Rolling), Failed: int32(survey.Failed)}
 	v := classVerdict(survey, p)
 	r.setClass(class, v)
 	if v.ready == metav1.ConditionTrue {
