@@ -101,11 +101,11 @@ func (p product) read(ctx context.Context, file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the archive of %s: %w", p.module, err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }() // it was only read
 	f, err := archive.Open(p.module + "@" + p.version + "/" + strings.TrimPrefix(file, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("%s of %s@%s: %w", file, p.module, p.version, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return io.ReadAll(f)
 }
