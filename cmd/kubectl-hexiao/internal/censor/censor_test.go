@@ -105,6 +105,23 @@ func TestPartsOfASecretAreSecrets(t *testing.T) {
 	}
 }
 
+func TestOfValuesThatOverlapEverythingIsMasked(t *testing.T) {
+	for name, tt := range map[string]struct {
+		secrets []string
+		text    string
+	}{
+		"one within another":        {[]string{"longer-12345678-xyz", "12345678"}, "a longer-12345678-xyz b"},
+		"one reaches into the next": {[]string{"abcdefghij", "ghijklmnop"}, "a abcdefghijklmnop b"},
+		"one begins as another":     {[]string{"abcdefgh", "abcdefghijklmnop"}, "a abcdefghijklmnop b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, want := learn(tt.secrets...).Text(tt.text), "a "+redact.Mask+" b"; got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestWhatLooksLikeASecretIsMasked(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"an Authorization header":         {`Authorization: Bearer abc.def-123`, `Authorization: [redacted]`},
