@@ -71,6 +71,7 @@ generate: $(CONTROLLER_GEN) ## Make everything that is generated anew
 	$(CONTROLLER_GEN) rbac:roleName=hexiao-manager paths=./controllers/... output:rbac:dir=config/rbac
 	go run ./hack/chart
 	go run ./hack/docs
+	go test ./hack/gitops -run TestThe -update >/dev/null
 	go test ./hack/fields -run TestThePage -update >/dev/null
 
 .PHONY: check-generated

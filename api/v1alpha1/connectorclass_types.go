@@ -170,7 +170,7 @@ type CanaryPolicy struct {
 	// selector of BrandConnectors by label.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && self.matchLabels.size() > 0) || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",message="spec.rollout.canary.selector must select something: leave canary out to have none"
-	Selector metav1.LabelSelector `json:"selector,omitempty,omitzero"`
+	Selector metav1.LabelSelector `json:"selector,omitempty,omitzero"` //nolint:kubeapilinter // a CEL rule with a better message demands one
 	// soakTime is how long all canaries must have been available before the others
 	// begin.
 	// +optional

@@ -137,7 +137,7 @@ func (o *options) complete() (*settings, error) {
 	s.installation = render.Installation{
 		Image: o.connectorImage, ImagePullPolicy: pull,
 		MonitoringNamespaces: o.monitoringNamespaces, ClientNamespaces: o.clientNamespaces,
-		ProgressDeadlineSeconds: int32(o.rollout.progressDeadline / time.Second), //nolint:gosec // an hour at most
+		ProgressDeadlineSeconds: int32(o.rollout.progressDeadline / time.Second),
 	}
 	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout,
 		PartOfFleet: o.watchLabelSelector != "" || len(o.watchNamespaces) > 0}
