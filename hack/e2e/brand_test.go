@@ -41,6 +41,8 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		{"Keruyun's sample request goes through the Service to the vendors", story.redeem},
 		{"every replica gives the recorded answer", story.repeat},
 		{"the trace can be followed", story.trace},
+		// Early, because Kubernetes collects no garbage for half a minute after CRDs went.
+		{"Argo CD and Flux take the guides' manifests, and find the brands healthy", story.gitops},
 		{"a brand on the embedded ledger redeems, and remembers after its Pod is gone", story.embedded},
 		{"a rotated credential rolls that brand, once, without a failed request", story.rotate},
 		{"a bad credential takes no brand down, and is named", story.badRotation},
@@ -51,7 +53,6 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		{"the scheduled Jobs run", story.jobs},
 		{"a leader that is killed under load is followed by the other", story.lead},
 		{"kubectl apply and diff do not fight the operator", story.diff},
-		{"Argo CD and Flux take the guides' manifests, and find the brands healthy", story.gitops},
 		{"deleting the brands leaves nothing behind", story.remove},
 		{"helm uninstalls the operator", story.uninstall},
 	})

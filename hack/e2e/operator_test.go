@@ -215,7 +215,7 @@ func (s *story) nextWrite(t *testing.T, start time.Time, seen time.Duration) tim
 func (s *story) uninstall(t *testing.T) {
 	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "2m")
 	eventually(t, "nothing is left of the operator", func() error {
-		left := kubectl(t, "get", "all", "-n", systemNamespace, "-o", "name")
+		left := kubectl(t, "get", "deployments,replicasets,pods,services", "-n", systemNamespace, "-o", "name")
 		if left != "" {
 			return fmt.Errorf("left: %s", left)
 		}
