@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -189,20 +188,17 @@ func (s *server) changeHands(t *testing.T) {
 	}
 }
 
-// managerProgram is the operator, built from this checkout.
-var managerProgram = sync.OnceValues(func() (string, error) {
-	directory, err := os.MkdirTemp("", "hexiao-chart-")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(directory, "manager")
-	build := exec.Command("go", "build", "-o", program, "./cmd/manager")
+// buildOperator builds the operator from this checkout.
+func buildOperator(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "manager")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/manager")
 	build.Dir = string(checkout)
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the operator: %w\n%s", err, out)
+		t.Fatalf("build the operator: %v\n%s", err, out)
 	}
-	return program, nil
-})
+	return program
+}
 
 // runOperator runs the operator as the installed Deployment says: with its arguments, and as
 // its service account, by impersonation. It returns how to stop it.
@@ -211,10 +207,8 @@ func (s *server) runOperator(t *testing.T) (stop func()) {
 	deployment := &appsv1.Deployment{}
 	must(t, s.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "hexiao-manager"}, deployment))
 	pod := deployment.Spec.Template.Spec
-	program, err := managerProgram()
-	must(t, err)
 	probes := freeAddress(t)
-	cmd := exec.Command(program, append(slices.Clone(pod.Containers[0].Args), "--metrics-bind-address=0", "--health-probe-bind-address="+probes)...)
+	cmd := exec.Command(buildOperator(t), append(slices.Clone(pod.Containers[0].Args), "--metrics-bind-address=0", "--health-probe-bind-address="+probes)...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfigOf(t, pod.ServiceAccountName), "POD_NAMESPACE="+namespace)
 	logFile, err := os.Create(filepath.Join(t.TempDir(), "operator.log"))
 	must(t, err)
