@@ -212,10 +212,10 @@ func follow(ctx context.Context, errOut io.Writer, c *live.Cluster, deeds []deed
 		var parts []string
 		for _, d := range deeds {
 			if s := say[d.String()]; s != "" {
-				parts = append(parts, d.String()+": "+s)
+				parts = append(parts, "for "+d.String()+": "+s)
 			}
 		}
-		return "waiting for " + strings.Join(parts, "; ")
+		return strings.TrimSpace("waiting " + strings.Join(parts, "; "))
 	})
 	defer stop()
 	var failed []string

@@ -39,7 +39,8 @@ func (w *world) play(name string, status corev1.PodStatus) {
 		w.t.Fatal(err)
 	}
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: w.meta(name + "-abc"), AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.7"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}}}}
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.7"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}},
+			{Addresses: []string{"10.0.0.8"}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}}}
 	slice.Labels = map[string]string{discoveryv1.LabelServiceName: name}
 	w.create(slice)
 	w.create(&corev1.Event{ObjectMeta: w.meta(name + "-event"), InvolvedObject: corev1.ObjectReference{Namespace: w.namespace, Kind: "Pod", Name: p.Name},
@@ -58,7 +59,7 @@ func TestStatusShowsWhyABrandIsNotReady(t *testing.T) {
 	wantCode(t, exitNotReady, code, out, errOut)
 	wantText(t, out, " BrandConnector "+w.namespace+"/xiaowang  ", "ledger postgres:pg/dsn", "image "+operatorImage, "├─ ... Deployment xiaowang",
 		"ReplicaSet xiaowang-5d9c", "BAD Pod xiaowang-5d9c-x2k  CrashLoopBackOff, 5 restarts", "exit code 1: open ledger: no such host",
-		"BAD Service xiaowang  has no ready endpoint", "HorizontalPodAutoscaler xiaowang", "PodDisruptionBudget xiaowang",
+		"ok  Service xiaowang  1 of 2 endpoints are ready", "HorizontalPodAutoscaler xiaowang", "PodDisruptionBudget xiaowang",
 		"HTTPRoute xiaowang  no Gateway has answered yet", "CronJob xiaowang-reconciliation  has not run yet",
 		"WARNINGS of the last hour", "x4    Pod xiaowang-5d9c-x2k  BackOff: back-off restarting failed container")
 	if errOut != "" || strings.Contains(out, "\x1b") {

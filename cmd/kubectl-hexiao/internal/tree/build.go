@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -30,13 +31,7 @@ func (s *Snapshot) root(now time.Time) Node {
 	b := s.Brand
 	n := Node{Kind: v1alpha1.KindBrandConnector, Name: b.Name, Details: s.about()}
 	n.Verdict, n.State = Ready(b)
-	for _, c := range b.Status.Conditions {
-		if c.Type != v1alpha1.ConditionReady && !dull(c) {
-			n.Details = append(n.Details, fmt.Sprintf("%s=%s %s", c.Type, c.Status, said(&c)))
-		} else if c.Type != v1alpha1.ConditionReady {
-			n.Wide = append(n.Wide, fmt.Sprintf("%s=%s %s", c.Type, c.Status, said(&c)))
-		}
-	}
+	n.Details, n.Wide = append(n.Details, conditions(b, false)...), append(n.Wide, conditions(b, true)...)
 	for _, kind := range s.Hidden {
 		n.Details = append(n.Details, kind+": not shown, because you may not read it")
 	}
@@ -47,6 +42,22 @@ func (s *Snapshot) root(now time.Time) Node {
 		}
 	}
 	return withCronJobs(n, s, now)
+}
+
+// conditions are those beside Ready: the dull ones, or the others. What repeats the
+// message of Ready goes without it.
+func conditions(b *v1alpha1.BrandConnector, ofNoInterest bool) (lines []string) {
+	ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
+	for _, c := range b.Status.Conditions {
+		if c.Type == v1alpha1.ConditionReady || dull(c) != ofNoInterest {
+			continue
+		}
+		if ready != nil && c.Message == ready.Message {
+			c.Message = ""
+		}
+		lines = append(lines, fmt.Sprintf("%s=%s %s", c.Type, c.Status, said(&c)))
+	}
+	return lines
 }
 
 // about are the plain facts of a brand.
