@@ -20,8 +20,8 @@ LINT := $(CACHE)/tools/lint-$(shell cat hack/lint/go.sum hack/lint/main.go | cks
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PROGRAMS := manager connector sandbox
-# Packages whose tests need a cluster or take minutes have targets of their own.
-PACKAGES = $(shell go list ./... | grep -v -E '/hack/(e2e|faults|faults/mutants)$$')
+# Packages whose tests need a cluster, or Helm, or take minutes, have targets of their own.
+PACKAGES = $(shell go list ./... | grep -v -E '/hack/(chart|e2e|faults|faults/mutants)$$')
 
 ##@ To begin with
 
