@@ -4,8 +4,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,11 +14,11 @@ import (
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 )
 
-// changeEvery is how often the brand changes that both replicas are waited for with.
+// changeEvery is how often a brand changes while the replicas take turns, so that whoever leads writes at once.
 const changeEvery = 100 * time.Millisecond
 
 // failover ends one leader after another while a brand changes all the time.
-func (b *bench) failover(ctx context.Context) error {
+func (b *bench) failover(ctx context.Context) (err error) {
 	if err := b.quiet(ctx, silence); err != nil {
 		return err
 	}
@@ -26,15 +26,23 @@ func (b *bench) failover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	standby, err := b.startStandby(ctx)
-	if err != nil {
+	stop := b.startChanging(ctx, "brand-0000")
+	standby, err := b.endLeaders(ctx)
+	if err = errors.Join(err, stop()); err != nil {
 		return err
 	}
-	changing, stopChanging := context.WithCancel(ctx)
-	var changer sync.WaitGroup
-	var changeErr error
-	changer.Go(func() { changeErr = b.keepChanging(changing, "brand-0000") })
-	after := 0
+	if err := standby.end(); err != nil {
+		return err
+	}
+	return b.compareChildren(ctx, before)
+}
+
+// endLeaders ends leaders by SIGTERM and then by SIGKILL, and returns the replica that stands by in the end.
+func (b *bench) endLeaders(ctx context.Context) (standby *operator, err error) {
+	if standby, err = b.startStandby(ctx); err != nil {
+		return nil, err
+	}
+	late := 0
 	for _, way := range []struct {
 		name string
 		end  func(*operator) error
@@ -44,35 +52,34 @@ func (b *bench) failover(ctx context.Context) error {
 	} {
 		var took []time.Duration
 		for range b.takeovers {
-			t, late, err := b.takeover(ctx, standby, way.end)
+			t, n, err := b.takeover(ctx, standby, way.end)
 			if err != nil {
-				stopChanging()
-				changer.Wait()
-				return fmt.Errorf("%s: %w", way.name, err)
+				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
-			took, after = append(took, t), after+late
 			b.say.Say("  %s: %s", way.name, t.Round(time.Millisecond))
+			took, late = append(took, t), late+n
 			b.leader = standby
 			if standby, err = b.startStandby(ctx); err != nil {
-				stopChanging()
-				changer.Wait()
-				return err
+				return nil, err
 			}
 		}
 		s := spreadOf(seconds(took))
 		b.found(way.name+" to the other's first write, median", s.P50, "s")
 		b.found(way.name+" to the other's first write, longest", s.Max, "s")
 	}
-	stopChanging()
-	changer.Wait()
-	if changeErr != nil {
-		return changeErr
+	b.found("writes by the old leader after the new one's first", float64(late), "")
+	return standby, nil
+}
+
+// startChanging changes a brand again and again until stop is called, which says whether that worked.
+func (b *bench) startChanging(ctx context.Context, brand string) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	result := make(chan error, 1)
+	go func() { result <- b.keepChanging(ctx, brand) }()
+	return func() error {
+		cancel()
+		return <-result
 	}
-	b.found("writes by the old leader after the new one's first", float64(after), "")
-	if err := standby.end(); err != nil {
-		return err
-	}
-	return b.compareChildren(ctx, before)
 }
 
 // takeover ends the leader and says after how long the other one wrote, and how many writes of the old
@@ -119,15 +126,14 @@ func (b *bench) takeover(ctx context.Context, standby *operator, end func(*opera
 func (b *bench) keepChanging(ctx context.Context, brand string) error {
 	object := &v1alpha1.BrandConnector{}
 	object.Namespace, object.Name = fleetNamespace, brand
-	for i := 0; ; i++ {
+	for i := 0; ctx.Err() == nil; i++ {
 		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"workload":{"podAnnotations":{"change":"%d"}}}}`, i))
 		if err := b.plane.api.Patch(ctx, object, patch); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("change brand %s: %w", brand, err)
 		}
-		if pause(ctx, changeEvery) != nil {
-			return nil
-		}
+		_ = pause(ctx, changeEvery) // it fails when ctx ends, which is the end
 	}
+	return nil
 }
 
 // compareChildren asks that the brands have the objects that they had, the very same ones.

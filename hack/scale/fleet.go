@@ -143,13 +143,13 @@ func (f *fleet) seen(prefix string, holds func(sight) bool) int {
 	return n
 }
 
-// revisions adds up how many configurations the Pods of brands were to have so far.
-func (f *fleet) revisions(prefix string) int {
+// revisions adds up how many configurations the Pods of the first brands were to have so far.
+func (f *fleet) revisions() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := 0
 	for name, s := range f.sights {
-		if strings.HasPrefix(name, prefix) {
+		if strings.HasPrefix(name, "brand-") {
 			n += s.revisions
 		}
 	}

@@ -57,7 +57,7 @@ func (b *bench) foundSpread(name string, durations []time.Duration) {
 // rotation changes the Secret of one brand after another.
 func (b *bench) rotation(ctx context.Context) error {
 	var changed []time.Duration
-	revisions := b.fleet.revisions("brand-")
+	revisions := b.fleet.revisions()
 	for i, name := range names("brand", min(b.samples, b.brands)) {
 		before := b.fleet.sight(name)
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: fleetNamespace, Name: secretOf(name)}}
@@ -76,7 +76,7 @@ func (b *bench) rotation(ctx context.Context) error {
 		return err
 	}
 	b.foundSpread("until the Pod template", changed)
-	b.found("changes of Pod templates beyond one for each Secret", float64(b.fleet.revisions("brand-")-revisions-len(changed)), "")
+	b.found("changes of Pod templates beyond one for each Secret", float64(b.fleet.revisions()-revisions-len(changed)), "")
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (b *bench) restart(ctx context.Context) error {
 	if err := b.fleet.createSecrets(ctx, late); err != nil {
 		return err
 	}
-	revisions := b.fleet.revisions("brand-")
+	revisions := b.fleet.revisions()
 	if err := b.leader.end(); err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (b *bench) restart(ctx context.Context) error {
 		}
 	}
 	b.found("writes a brand, without events", float64(old)/float64(b.fleet.seen("", hasBeenReady)), "")
-	b.found("changes of Pod templates", float64(b.fleet.revisions("brand-")-revisions), "")
+	b.found("changes of Pod templates", float64(b.fleet.revisions()-revisions), "")
 	b.note("requests by the audit log, with those for the brands created meanwhile: %s", listOf(t.kinds))
 	return nil
 }

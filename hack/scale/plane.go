@@ -126,7 +126,7 @@ func (p *plane) createAll(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	decoder := utilyaml.NewYAMLOrJSONDecoder(f, 4096)
 	for {
 		object := &unstructured.Unstructured{}
