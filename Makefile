@@ -62,6 +62,10 @@ images: $(PROGRAMS:%=image-%) ## Build the container images into dist/, without 
 $(PROGRAMS:%=image-%): image-%:
 	hack/image/image --target $* --output dist/$*.tar --tag hexiao/$*:dev
 
+.PHONY: release
+release: ## Build the plugin's archives, their checksums and krew's manifest into dist/release (VERSION=v1.2.3)
+	go run ./hack/release --version $(VERSION)
+
 ##@ Check
 
 .PHONY: generate
