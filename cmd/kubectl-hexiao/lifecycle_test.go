@@ -205,3 +205,22 @@ func TestResumeSaysWhyTheBrandIsNotReady(t *testing.T) {
 	wantText(t, out, "xiaowang resumed: SecretNotFound: Secret nothing")
 	wantText(t, errOut, "if a GitOps tool manages this object", "not ready")
 }
+
+func TestNamesAreCompletedEachOnce(t *testing.T) {
+	s := startAPIServer(t, true)
+	s.brand("brands", "xiaowang", 0)
+	s.brand("brands", "zhang", 0)
+	for line, want := range map[string]string{
+		"restart ":          "xiaowang\nzhang\n:4\n",
+		"restart xiaowang ": "zhang\n:4\n",
+		"diff zhang ":       "xiaowang\n:4\n",
+		"status ":           "xiaowang\nzhang\n:4\n",
+		"status zhang ":     ":4\n",
+	} {
+		code, out, errOut := plugin(t, "", append([]string{"__complete"}, strings.Split(line, " ")...)...)
+		wantCode(t, 0, code, out, errOut)
+		if out != want {
+			t.Errorf("%q is completed with %q, want %q", line, out, want)
+		}
+	}
+}

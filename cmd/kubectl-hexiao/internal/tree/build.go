@@ -71,6 +71,13 @@ func (s *Snapshot) about() []string {
 	if b.Status.Image != "" {
 		facts = append(facts, fmt.Sprintf("image %s, revision %s", b.Status.Image, b.Status.ConfigRevision))
 	}
+	if s.Class != nil {
+		for _, c := range s.Class.Status.Conditions {
+			if !dull(c) {
+				facts = append(facts, fmt.Sprintf("ConnectorClass %s: %s=%s %s", s.Class.Name, c.Type, c.Status, said(&c)))
+			}
+		}
+	}
 	for _, e := range b.Status.Endpoints {
 		facts = append(facts, fmt.Sprintf("%s at %s", e.SPI, e.URL))
 	}

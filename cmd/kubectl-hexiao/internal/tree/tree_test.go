@@ -128,7 +128,8 @@ func failing() *tree.Snapshot {
 			condition("Stalled", "True", "RolloutFailed", "the new Pods do not become ready"),
 			condition("CredentialsResolved", "True", "Resolved", "all found"),
 			condition("UpToDate", "False", "RolloutPending", "it waits for its turn")),
-		Class:      &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: "default"}},
+		Class: &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Status: v1alpha1.ConnectorClassStatus{Conditions: []metav1.Condition{
+			condition("Ready", "True", "Ready", ""), condition("RolledOut", "False", "RolloutHalted", "the canary brands/zhang did not become available")}}},
 		Deployment: d,
 		Sets:       []*appsv1.ReplicaSet{set("xiaowang-gone", "1", 0, 0, 3*time.Hour), set("xiaowang-old", "2", 2, 2, 2*time.Hour), quota},
 		Pods:       []*corev1.Pod{crashing, pending, ending, stuck, evicted},
