@@ -168,6 +168,9 @@ func (s *story) rollsInOrder(t *testing.T, change string) {
 		case is.rolling() && !was:
 			rolling[is.name] = is.at
 			order = append(order, is.name)
+			if len(rolling) > 1 {
+				t.Errorf("more than one at a time: %v", rolling)
+			}
 			// Kubernetes writes down in whole seconds since when a Pod is available.
 			if is.name != canary.name && is.at.Sub(proven) < soakTime-time.Second {
 				t.Errorf("%s began %s after the canary was available, want its soak time of %s", is.name, is.at.Sub(proven), soakTime)
@@ -177,9 +180,6 @@ func (s *story) rollsInOrder(t *testing.T, change string) {
 			if is.name == canary.name {
 				proven = is.at
 			}
-		}
-		if len(rolling) > 1 {
-			t.Errorf("more than one at a time: %v", rolling)
 		}
 	}
 	t.Logf("they rolled in the order %v", order)
@@ -196,7 +196,7 @@ func (s *story) haltFleet(t *testing.T) {
 	bystanders := identities(podsOf(t, others[0].name, others[1].name))
 	loads := []*load{s.startLoad(t, canary.name, canary.brandID), s.startLoad(t, others[0].name, others[0].brandID)}
 	start := time.Now()
-	changeClass(t, `{"image":"hexiao/connector:there-is-none"}`)
+	changeClass(t, `{"image":"hexiao/sandbox:dev"}`) // it runs, and is no connector
 	eventually(t, "the class says that the rollout is halted", func() error {
 		if reason := classSays(t, "RolledOut", "False"); reason != "RolloutHalted" {
 			return fmt.Errorf("RolledOut is False: %s", reason)
@@ -205,7 +205,7 @@ func (s *story) haltFleet(t *testing.T) {
 	})
 	t.Logf("halted after %s: %s", time.Since(start).Round(time.Second),
 		kubectl(t, "get", "connectorclass", className, "-o", `jsonpath={.status.conditions[?(@.type=="RolledOut")].message}`))
-	says(t, canary.name, "Ready", "False", "RolloutFailed")
+	says(t, canary.name, "Ready", "False", "RolloutFailed", "CrashLoopBackOff")
 	for _, b := range others {
 		says(t, b.name, "UpToDate", "False", "RolloutPending")
 		says(t, b.name, "Ready", "True", "Ready")

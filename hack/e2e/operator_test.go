@@ -33,6 +33,7 @@ func (s *story) release(t *testing.T, chart string, args ...string) {
 
 func (s *story) installPrevious(t *testing.T) {
 	clean(t)
+	cleanCRDs(t)
 	s.release(t, previous, "--set=image.tag=previous")
 	makeNamespace(t)
 }
@@ -240,6 +241,11 @@ func clean(t *testing.T) {
 	for _, release := range []string{"hexiao", "hexiao-crds"} {
 		helm(t, "uninstall", release, "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "2m")
 	}
+}
+
+// cleanCRDs removes the CRDs that an uninstalled release has left.
+func cleanCRDs(t *testing.T) {
+	t.Helper()
 	crds := kubectl(t, "get", "crd", "-o", "name")
 	for _, crd := range strings.Fields(crds) {
 		if strings.HasSuffix(crd, ".connect.hexiao.dev") {

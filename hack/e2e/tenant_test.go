@@ -26,7 +26,8 @@ func TestATenantFromInstallToUninstall(t *testing.T) {
 
 func (s *story) installForTenant(t *testing.T) {
 	clean(t)
-	helm(t, "upgrade", "--install", "hexiao-crds", filepath.Join(root, "charts/hexiao-crds"), "--namespace", systemNamespace, "--create-namespace")
+	helm(t, "upgrade", "--install", "hexiao-crds", filepath.Join(root, "charts/hexiao-crds"), "--namespace", systemNamespace, "--create-namespace",
+		"--take-ownership") // of what an earlier release may have left
 	makeNamespace(t)
 	apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+elsewhere+"}}")
 	s.release(t, "charts/hexiao", "--set=crds.enabled=false", "--set=rbac.aggregate=false", "--set=watchNamespaces={"+namespace+"}")

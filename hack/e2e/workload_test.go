@@ -37,8 +37,8 @@ func (s *story) suspend(t *testing.T) {
 	patch(t, "bc/"+postgresBrand, `{"spec":{"suspend":true}}`)
 	says(t, postgresBrand, "Suspended", "True", "Suspended")
 	kubectl(t, "delete", "poddisruptionbudget", postgresBrand)
-	patch(t, "bc/"+postgresBrand, `{"spec":{"telemetry":{"logLevel":"debug"}}}`)
 	before := deploymentOf(t, postgresBrand)
+	patch(t, "bc/"+postgresBrand, `{"spec":{"telemetry":{"logLevel":"debug"}}}`)
 	reconciled(t, postgresBrand) // the operator has looked, and done nothing
 	if out := kubectl(t, "get", "poddisruptionbudget", postgresBrand, "--ignore-not-found"); out != "" {
 		t.Errorf("what was deleted from a suspended brand came back: %s", out)
