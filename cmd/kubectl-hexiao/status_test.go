@@ -3,7 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -145,4 +149,34 @@ func TestStatusSaysWhatMayNotBeRead(t *testing.T) {
 	code, out, errOut = w.run("status", "xiaowang", "--as", "nobody")
 	wantCode(t, exitFailed, code, out, errOut)
 	wantText(t, errOut, "forbidden")
+}
+
+func TestColoursAreForTerminalsAlone(t *testing.T) {
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, c := range map[string]struct {
+		out     io.Writer
+		noColor string
+		want    bool
+	}{
+		"a terminal":                            {out: terminal, want: true},
+		"a terminal of somebody who wants none": {out: terminal, noColor: "1"},
+		"a file":                                {out: file},
+		"a pipe":                                {out: &bytes.Buffer{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("NO_COLOR", c.noColor)
+			if got := strings.Contains(paint(c.out)(tree.Bad, "x"), "\x1b"); got != c.want {
+				t.Errorf("coloured is %v", got)
+			}
+		})
+	}
 }
