@@ -124,7 +124,7 @@ func (b *bench) restart(ctx context.Context) error {
 			old += n
 		}
 	}
-	b.found("writes a brand, without events", float64(old)/float64(b.fleet.seen("", hasBeenReady)), "")
+	b.found("writes a brand, without events", float64(old)/float64(b.fleet.seen("brand-", hasBeenReady)+b.fleet.seen("newcomer-", hasBeenReady)), "")
 	b.found("changes of Pod templates", float64(b.fleet.revisions()-revisions), "")
 	b.note("requests by the audit log, with those for the brands created meanwhile: %s", listOf(t.kinds))
 	return nil

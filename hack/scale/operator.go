@@ -197,12 +197,15 @@ func (b *bench) since(m moment, o *operator) ([]request, error) {
 	return its, nil
 }
 
+// errRestless is what quiet returns when the operator goes on writing.
+var errRestless = errors.New("the operator still writes after 2 minutes")
+
 // quiet waits until no operator has written for a while. Leases do not count.
 func (b *bench) quiet(ctx context.Context, silence time.Duration) error {
 	mark, changed := 0, time.Now()
-	for patience := time.Now().Add(5 * time.Minute); time.Since(changed) < silence; {
+	for patience := time.Now().Add(2 * time.Minute); time.Since(changed) < silence; {
 		if time.Now().After(patience) {
-			return errors.New("the operator does not come to rest within 5 minutes")
+			return errRestless
 		}
 		all, err := b.plane.audit.all()
 		if err != nil {
