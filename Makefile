@@ -121,8 +121,12 @@ day: ## 500 members over two vendors: ledger, vendors' books, tills and reconcil
 bench-ledger: prerequisites ## Record and settle on SQLite, PostgreSQL and a naive SQLite, in one run
 	hack/postgres/postgres run -- go test -run '^$$' -bench Redemption -benchtime 3000x ./connector/ledger
 
+.PHONY: scale
+scale: build-manager ## Measure the operator with a fleet, and fail above the limits (about 10 minutes)
+	go run ./hack/scale $(SCALE)
+
 .PHONY: e2e
-e2e: prerequisites $(HELM) images plugin ## The product in a real cluster, from helm install to helm uninstall
+e2e: prerequisites $(HELM) images plugin ## The product in a real cluster, from helm install to helm uninstall (about 5 minutes)
 	HELM=$(HELM) hack/e2e/run
 
 .PHONY: ci

@@ -164,12 +164,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 			return fmt.Errorf("index brands by %s: %w", source, err)
 		}
 	}
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.BrandConnector{}, indexClass, func(obj client.Object) []string {
-		if name := obj.(*v1alpha1.BrandConnector).Spec.ConnectorClassName; name != "" {
-			return []string{name}
-		}
-		return []string{noClass}
-	})
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.BrandConnector{}, indexClass, classIndex)
 	if err != nil {
 		return fmt.Errorf("index brands by their class: %w", err)
 	}
@@ -206,6 +201,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 		return err
 	}
 	return r.setupClasses(mgr)
+}
+
+// classIndex is a brand's value in the index by class.
+func classIndex(obj client.Object) []string {
+	if name := obj.(*v1alpha1.BrandConnector).Spec.ConnectorClassName; name != "" {
+		return []string{name}
+	}
+	return []string{noClass}
 }
 
 // brandsOf finds the brands of a class.

@@ -5,11 +5,13 @@
 package e2e
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,6 +49,7 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		{"a rotated credential rolls that brand, once, without a failed request", story.rotate},
 		{"a bad credential takes no brand down, and is named", story.badRotation},
 		{"a redemption in doubt is found and decided by kubectl hexiao", story.decide},
+		{"kubectl hexiao tells what became of a redemption, a brand and a change", story.ask},
 		{"what somebody changed by hand is put back", story.drift},
 		{"a suspended brand is left alone, and set right afterwards", story.suspend},
 		{"an autoscaler takes the replicas over, and gives them back, without a dip", story.autoscale},
@@ -262,10 +265,57 @@ func (s *story) embedded(t *testing.T) {
 	}
 }
 
-func (s *story) decide(t *testing.T) {
-	hexiao := func(args ...string) (string, error) {
-		return command(t.Context(), "", filepath.Join(root, "bin/kubectl-hexiao"), append([]string{"--namespace", namespace}, args...)...)
+// hexiao runs kubectl hexiao in the brands' namespace.
+func hexiao(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return command(t.Context(), "", filepath.Join(root, "bin/kubectl-hexiao"), append([]string{"--namespace", namespace}, args...)...)
+}
+
+// ask asks what a support desk, somebody on call and a platform team ask.
+func (s *story) ask(t *testing.T) {
+	bundle := filepath.Join(t.TempDir(), "report.zip")
+	for _, question := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"trace", postgresBrand, "in-doubt", "-o", "json"}, `"answer": "yes"`},
+		{[]string{"trace", postgresBrand, "in-doubt"}, "seen in the sandbox's books"},
+		{[]string{"status", postgresBrand}, "Deployment"},
+		{[]string{"diff", postgresBrand, embeddedBrand}, ""}, // fails when the operator would change anything
+		{[]string{"report", postgresBrand, "-o", bundle}, ""},
+	} {
+		out, err := hexiao(t, question.args...)
+		if err != nil || !strings.Contains(out, question.want) {
+			t.Errorf("kubectl hexiao %s (%v) does not say %q:\n%s", strings.Join(question.args, " "), err, question.want, out)
+		}
 	}
+	raw, err := os.ReadFile(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range archive.File {
+		content, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{token, "demo-app-secret", "rotated-open-key", os.Getenv("HEXIAO_TEST_POSTGRES_DSN")} {
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("%s in the report holds a secret", f.Name)
+			}
+		}
+	}
+	t.Logf("%d files in the report", len(archive.File))
+}
+
+func (s *story) decide(t *testing.T) {
 	s.fetch(t, "hexiao-sandbox", http.MethodPost, "/sandbox/v1/faults",
 		fault.Rule{Vendor: "zhimai", Method: "communal.user.consume", Kind: fault.ApplyThenReset, Count: 1}, nil)
 	till := s.till(t, postgresBrand, "11342")
@@ -273,13 +323,13 @@ func (s *story) decide(t *testing.T) {
 		t.Fatalf("a lost answer must be 3001, got %v (%v)", e, err)
 	}
 	eventually(t, "the doubt is listed", func() error {
-		out, err := hexiao("in-doubt", "list", postgresBrand)
+		out, err := hexiao(t, "in-doubt", "list", postgresBrand)
 		if err == nil && !strings.Contains(out, "in-doubt") {
 			err = errors.New(out)
 		}
 		return err
 	})
-	out, err := hexiao("in-doubt", "resolve", postgresBrand, "in-doubt", "--decision", "executed", "--reason", "seen in the sandbox's books", "--yes")
+	out, err := hexiao(t, "in-doubt", "resolve", postgresBrand, "in-doubt", "--decision", "executed", "--reason", "seen in the sandbox's books", "--yes")
 	if err != nil {
 		t.Fatal(err)
 	}
