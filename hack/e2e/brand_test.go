@@ -55,6 +55,7 @@ func TestABrandFromInstallToUninstall(t *testing.T) {
 		{"an autoscaler takes the replicas over, and gives them back, without a dip", story.autoscale},
 		{"the scheduled Jobs run", story.jobs},
 		{"a leader that is killed under load is followed by the other", story.lead},
+		{"an upgrade that changes the Pods reaches the canary first, and then the other brand", story.upgradePods},
 		{"kubectl apply and diff do not fight the operator", story.diff},
 		{"deleting the brands leaves nothing behind", story.remove},
 		{"helm uninstalls the operator", story.uninstall},

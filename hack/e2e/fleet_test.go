@@ -160,6 +160,13 @@ func (s *story) rollsInOrder(t *testing.T, change string) {
 	for _, l := range loads {
 		l.end(t)
 	}
+	inOrder(t, states, canary.name, len(fleet))
+}
+
+// inOrder judges what was seen of a rollout: so many brands took it up, each once, the
+// canary first and the others one at a time after its soak time.
+func inOrder(t *testing.T, states []fleetState, canary string, brands int) {
+	t.Helper()
 	var order []string
 	rolling := map[string]time.Time{} // since when
 	var proven time.Time              // the canary, last
@@ -172,22 +179,22 @@ func (s *story) rollsInOrder(t *testing.T, change string) {
 				t.Errorf("more than one at a time: %v", rolling)
 			}
 			// Kubernetes writes down in whole seconds since when a Pod is available.
-			if is.name != canary.name && is.at.Sub(proven) < soakTime-time.Second {
+			if is.name != canary && is.at.Sub(proven) < soakTime-time.Second {
 				t.Errorf("%s began %s after the canary was available, want its soak time of %s", is.name, is.at.Sub(proven), soakTime)
 			}
 		case !is.rolling() && was:
 			delete(rolling, is.name)
-			if is.name == canary.name {
+			if is.name == canary {
 				proven = is.at
 			}
 		}
 	}
 	t.Logf("they rolled in the order %v", order)
-	if len(order) != len(fleet) || order[0] != canary.name {
+	if len(order) != brands || order[0] != canary {
 		t.Errorf("the fleet rolled in the order %v, want each once and the canary first", order)
 	}
 	if len(rolling) > 0 {
-		t.Errorf("the class was said to have rolled out while %v were rolling", rolling)
+		t.Errorf("it was said to have rolled out while %v were rolling", rolling)
 	}
 }
 

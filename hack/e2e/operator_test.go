@@ -7,6 +7,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,6 +61,27 @@ func (s *story) upgrade(t *testing.T) {
 		t.Errorf("the operator runs %s", images)
 	}
 	sameCRDs(t)
+}
+
+// upgradePods upgrades to an operator that makes other Pods. The brands have no class, so
+// the operator's flags are the policy.
+func (s *story) upgradePods(t *testing.T) {
+	kubectl(t, "label", "bc", embeddedBrand, "tier=canary")
+	load := s.startLoad(t, postgresBrand, "11342")
+	stop := followFleet(t)
+	s.release(t, "charts/hexiao", "--set=connector.image.pullPolicy=Never",
+		"--set=rollout.maxConcurrent=1,rollout.canary.selector=tier=canary,rollout.canary.soakTime="+soakTime.String())
+	eventually(t, "every brand's Pods are made as the new operator makes them", func() error {
+		policies := kubectl(t, "get", "deployments", "-l", "app.kubernetes.io/name=hexiao-connector", "-o", "jsonpath={.items[*].spec.template.spec.containers[0].imagePullPolicy}")
+		if policies != "Never Never" {
+			return errors.New(policies)
+		}
+		return nil
+	})
+	ready(t, postgresBrand, embeddedBrand)
+	states := stop()
+	load.end(t)
+	inOrder(t, states, embeddedBrand, 2)
 }
 
 // sameCRDs holds the cluster's CRDs against config/crd.
