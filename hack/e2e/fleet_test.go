@@ -235,7 +235,8 @@ func (s *story) haltFleet(t *testing.T) {
 		}
 		return nil
 	})
-	metrics := kubectl(t, "get", "--raw", "/api/v1/namespaces/"+systemNamespace+"/pods/"+leader(t)+":8080/proxy/metrics")
+	pod, _ := leader(t)
+	metrics := kubectl(t, "get", "--raw", "/api/v1/namespaces/"+systemNamespace+"/pods/"+pod+":8080/proxy/metrics")
 	if want := `hexiao_operator_rollout_halted{class="` + className + `"} 1`; !strings.Contains(metrics, want+"\n") {
 		t.Errorf("the leader's metrics have no line %s", want)
 	}

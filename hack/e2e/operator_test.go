@@ -116,19 +116,34 @@ func sameCRDs(t *testing.T) {
 	}
 }
 
-// leader is the Pod of the operator that may write.
-func leader(t *testing.T) string {
+// leader is the Pod of the operator that may write, and since when.
+func leader(t *testing.T) (pod string, since time.Time) {
 	t.Helper()
-	holder := kubectl(t, "get", "lease", "hexiao-manager", "-n", systemNamespace, "-o", "jsonpath={.spec.holderIdentity}")
-	pod, _, ok := strings.Cut(holder, "_")
-	if !ok {
-		t.Fatalf("nobody leads: %q", holder)
+	pod, since, err := lease(t)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return pod
+	return pod, since
 }
 
-// lead takes the leader away in ways that get harder, changes a brand at once, and
-// waits until the next leader has done what that asks for.
+func lease(t *testing.T) (pod string, since time.Time, err error) {
+	t.Helper()
+	var l struct {
+		Spec struct {
+			HolderIdentity string
+			AcquireTime    time.Time
+		}
+	}
+	get(t, &l, "lease", "hexiao-manager", "-n", systemNamespace)
+	pod, _, ok := strings.Cut(l.Spec.HolderIdentity, "_")
+	if !ok {
+		return "", time.Time{}, fmt.Errorf("nobody leads: %q", l.Spec.HolderIdentity)
+	}
+	return pod, l.Spec.AcquireTime, nil
+}
+
+// lead takes the leader away in ways that get harder, changes a brand at once and again
+// when there is another one, and waits until that one has done what this asks for.
 func (s *story) lead(t *testing.T) {
 	hour := 5
 	for _, way := range []struct {
@@ -155,12 +170,28 @@ func (s *story) lead(t *testing.T) {
 			kubectl(t, "rollout", "status", "deployment/hexiao-manager", "-n", systemNamespace, "--timeout=60s")
 			before, pods := children(t, postgresBrand), identities(podsOf(t, postgresBrand))
 			load := s.startLoad(t, postgresBrand, "11342")
-			old := leader(t)
+			old, _ := leader(t)
 			start := time.Now()
 			way.do(t, old)
-			hour++
-			schedule := fmt.Sprintf("0 %d * * *", hour)
-			patch(t, "bc/"+postgresBrand, fmt.Sprintf(`{"spec":{"reconciliation":{"schedule":%q}}}`, schedule))
+			change := func() (schedule string) {
+				hour++
+				schedule = fmt.Sprintf("0 %d * * *", hour)
+				patch(t, "bc/"+postgresBrand, fmt.Sprintf(`{"spec":{"reconciliation":{"schedule":%q}}}`, schedule))
+				return schedule
+			}
+			change()
+			var next string
+			var since time.Time
+			// A Pod that is deleted lives on for a moment, and its operator may still do
+			// what was asked for last.
+			eventually(t, "another replica leads", func() (err error) {
+				next, since, err = lease(t)
+				if err == nil && next == old {
+					err = errors.New(old + " still does")
+				}
+				return err
+			})
+			schedule := change()
 			eventually(t, "the change arrives at the CronJob", func() error {
 				if is := kubectl(t, "get", "cronjob", postgresBrand+"-reconciliation", "-o", "jsonpath={.spec.schedule}"); is != schedule {
 					return fmt.Errorf("the schedule is still %q", is)
@@ -168,7 +199,7 @@ func (s *story) lead(t *testing.T) {
 				return nil
 			})
 			took := time.Since(start)
-			t.Logf("leader %s was %s; %s led next, and its first write came after %s", old, way.name, leader(t), s.nextWrite(t, start, took).Round(time.Millisecond))
+			t.Logf("leader %s was %s; %s led next, and its first write came after %s", old, way.name, next, s.nextWrite(t, start, since, took).Round(time.Millisecond))
 			if took > way.most {
 				t.Errorf("it took %s, want %s at most", took, way.most)
 			}
@@ -212,9 +243,9 @@ func kill(t *testing.T, pod string) {
 	t.Fatalf("no process of Pod %s", pod)
 }
 
-// nextWrite is how long after start the operator wrote for a brand again, by the API
-// server's audit log where there is one, else as it was seen.
-func (s *story) nextWrite(t *testing.T, start time.Time, seen time.Duration) time.Duration {
+// nextWrite is how long after start the operator that leads since then wrote for a brand,
+// by the API server's audit log where there is one, else as it was seen.
+func (s *story) nextWrite(t *testing.T, start, since time.Time, seen time.Duration) time.Duration {
 	t.Helper()
 	path := os.Getenv("HEXIAO_CLUSTER_AUDIT_LOG")
 	if path == "" {
@@ -227,7 +258,7 @@ func (s *story) nextWrite(t *testing.T, start time.Time, seen time.Duration) tim
 	defer file.Close()
 	for _, e := range decodeAudit(file) {
 		if e.User.Username == "system:serviceaccount:"+systemNamespace+":hexiao-manager" && e.ObjectRef.Namespace == namespace &&
-			e.RequestReceivedTimestamp.After(start) && e.ObjectRef.Resource == "cronjobs" {
+			e.RequestReceivedTimestamp.After(since) && e.ObjectRef.Resource == "cronjobs" {
 			return e.RequestReceivedTimestamp.Sub(start)
 		}
 	}
