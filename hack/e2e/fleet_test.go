@@ -235,8 +235,7 @@ func (s *story) haltFleet(t *testing.T) {
 		}
 		return nil
 	})
-	pod, _ := leader(t)
-	metrics := kubectl(t, "get", "--raw", "/api/v1/namespaces/"+systemNamespace+"/pods/"+pod+":8080/proxy/metrics")
+	metrics := kubectl(t, "get", "--raw", "/api/v1/namespaces/"+systemNamespace+"/pods/"+leads(t).pod+":8080/proxy/metrics")
 	if want := `hexiao_operator_rollout_halted{class="` + className + `"} 1`; !strings.Contains(metrics, want+"\n") {
 		t.Errorf("the leader's metrics have no line %s", want)
 	}

@@ -116,17 +116,24 @@ func sameCRDs(t *testing.T) {
 	}
 }
 
-// leader is the Pod of the operator that may write, and since when.
-func leader(t *testing.T) (pod string, since time.Time) {
+// leader is the process of the operator that may write.
+type leader struct {
+	pod string
+	// holder is the process: a Pod whose process was killed starts another one.
+	holder string
+	since  time.Time
+}
+
+func leads(t *testing.T) leader {
 	t.Helper()
-	pod, since, err := lease(t)
+	l, err := lease(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pod, since
+	return l
 }
 
-func lease(t *testing.T) (pod string, since time.Time, err error) {
+func lease(t *testing.T) (leader, error) {
 	t.Helper()
 	var l struct {
 		Spec struct {
@@ -137,9 +144,9 @@ func lease(t *testing.T) (pod string, since time.Time, err error) {
 	get(t, &l, "lease", "hexiao-manager", "-n", systemNamespace)
 	pod, _, ok := strings.Cut(l.Spec.HolderIdentity, "_")
 	if !ok {
-		return "", time.Time{}, fmt.Errorf("nobody leads: %q", l.Spec.HolderIdentity)
+		return leader{}, fmt.Errorf("nobody leads: %q", l.Spec.HolderIdentity)
 	}
-	return pod, l.Spec.AcquireTime, nil
+	return leader{pod, l.Spec.HolderIdentity, l.Spec.AcquireTime}, nil
 }
 
 // lead takes the leader away in ways that get harder, changes a brand at once and again
@@ -170,9 +177,9 @@ func (s *story) lead(t *testing.T) {
 			kubectl(t, "rollout", "status", "deployment/hexiao-manager", "-n", systemNamespace, "--timeout=60s")
 			before, pods := children(t, postgresBrand), identities(podsOf(t, postgresBrand))
 			load := s.startLoad(t, postgresBrand, "11342")
-			old, _ := leader(t)
+			old := leads(t)
 			start := time.Now()
-			way.do(t, old)
+			way.do(t, old.pod)
 			change := func() (schedule string) {
 				hour++
 				schedule = fmt.Sprintf("0 %d * * *", hour)
@@ -180,14 +187,13 @@ func (s *story) lead(t *testing.T) {
 				return schedule
 			}
 			change()
-			var next string
-			var since time.Time
+			var next leader
 			// A Pod that is deleted lives on for a moment, and its operator may still do
 			// what was asked for last.
-			eventually(t, "another replica leads", func() (err error) {
-				next, since, err = lease(t)
-				if err == nil && next == old {
-					err = errors.New(old + " still does")
+			eventually(t, "another process leads", func() (err error) {
+				next, err = lease(t)
+				if err == nil && next.holder == old.holder {
+					err = errors.New(old.holder + " still does")
 				}
 				return err
 			})
@@ -199,7 +205,7 @@ func (s *story) lead(t *testing.T) {
 				return nil
 			})
 			took := time.Since(start)
-			t.Logf("leader %s was %s; %s led next, and its first write came after %s", old, way.name, next, s.nextWrite(t, start, since, took).Round(time.Millisecond))
+			t.Logf("leader %s was %s; %s led next, and its first write came after %s", old.pod, way.name, next.pod, s.nextWrite(t, start, next.since, took).Round(time.Millisecond))
 			if took > way.most {
 				t.Errorf("it took %s, want %s at most", took, way.most)
 			}
