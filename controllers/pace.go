@@ -5,7 +5,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,10 +88,8 @@ func traceParent(ctx context.Context) string {
 // movesLedger sees to it that a brand does not come by another ledger without its team's
 // doing: what it redeemed would be forgotten.
 func movesLedger(live *appsv1.Deployment, s *scope) bool {
-	was, is := live.Annotations[render.AnnotationLedger], s.resolved.Spec.Ledger.String()
-	kind := func(ledger string) string { k, _, _ := strings.Cut(ledger, ":"); return k }
-	own := s.brand.Spec.Ledger.String() != ""
-	if was == "" || was == is || (own && kind(was) == kind(is)) {
+	was, is, moves := render.LedgerMoves(live.Annotations, s.brand, s.resolved)
+	if !moves {
 		return false
 	}
 	s.fault(fault{reason: v1alpha1.ReasonLedgerMoved, stalled: true, message: fmt.Sprintf(

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -118,14 +117,7 @@ func (s *state) ledgerMoves(brand *v1alpha1.BrandConnector, class *v1alpha1.Conn
 	if s.deployment == nil {
 		return "", "", false
 	}
-	ledger := v1alpha1.Resolve(brand, class).Spec.Ledger
-	was, is = s.deployment.Annotations[render.AnnotationLedger], ledger.String()
-	if was == "" || was == is || is == "" {
-		return was, is, false
-	}
-	kind := func(ledger string) string { k, _, _ := strings.Cut(ledger, ":"); return k }
-	own := brand.Spec.Ledger.String() != ""
-	return was, is, !own || kind(was) != kind(is)
+	return render.LedgerMoves(s.deployment.Annotations, brand, v1alpha1.Resolve(brand, class))
 }
 
 // revision is the running one while the configuration is the running one.
