@@ -105,7 +105,8 @@ func New(c Config) *Reconciler {
 
 // surveys counts the brands of every class, and of none, for the metrics.
 func (r *Reconciler) surveys(ctx context.Context) map[*platform]rollout.Survey {
-	classes := []*v1alpha1.ConnectorClass{nil}
+	var classes []*v1alpha1.ConnectorClass
+	none := true // there may be brands without a class, unless one class is the default
 	if r.Classes {
 		var list v1alpha1.ConnectorClassList
 		if r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy) != nil {
@@ -113,10 +114,11 @@ func (r *Reconciler) surveys(ctx context.Context) map[*platform]rollout.Survey {
 		}
 		for i := range list.Items {
 			classes = append(classes, &list.Items[i])
-			if list.Items[i].Name == v1alpha1.DefaultConnectorClass {
-				classes[0] = &list.Items[i] // then no brand is without a class
-			}
+			none = none && list.Items[i].Name != v1alpha1.DefaultConnectorClass
 		}
+	}
+	if none {
+		classes = append(classes, nil)
 	}
 	out := map[*platform]rollout.Survey{}
 	for _, class := range classes {
