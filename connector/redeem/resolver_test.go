@@ -267,7 +267,10 @@ type sleepy struct {
 	by    time.Duration
 }
 
+// Send first lets the till's reply be waited for: a clock that steps before that is
+// another story, in which the till was told "in doubt" for its time was over.
 func (s sleepy) Send(ctx context.Context, x redeem.Sending) redeem.Outcome {
+	time.Sleep(time.Millisecond)
 	s.clock.step(s.by)
 	return s.Repeating.Send(ctx, x)
 }
