@@ -205,7 +205,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	endpoint, fault := h.route(r)
 	ctx, span := h.startSpan(r, endpoint)
 	defer span.End()
-	x.access = Access{SPI: endpoint.name, BrandID: h.cfg.BrandID, TraceID: traceID(span), HTTPStatus: http.StatusOK}
+	x.access = Access{SPI: endpoint.name, BrandID: h.cfg.BrandID, TraceID: traceID(span),
+		Method: knownMethod(r.Method), Route: endpoint.route(), HTTPStatus: http.StatusOK}
 
 	var rep reply
 	if fault == nil {

@@ -31,6 +31,8 @@ type Access struct {
 	TraceID string
 	// MessageUUID of the answer: TraceID, or that of the request it was recorded for.
 	MessageUUID string
+	Method      string // of HTTP; _OTHER where the standard has no such method
+	Route       string // the path without the brand; empty when no SPI was reached
 	HTTPStatus  int
 	Code        int    // of the envelope
 	SubCode     string // even where the envelope has no place for it
@@ -55,8 +57,7 @@ func (h *Handler) startSpan(r *http.Request, endpoint spi) (context.Context, tra
 		semconv.NetworkProtocolVersion(fmt.Sprintf("%d.%d", r.ProtoMajor, r.ProtoMinor)),
 	}
 	name := knownMethod(r.Method)
-	if endpoint.name != "" {
-		route := "/keruyun/{brand}/member-assets/" + endpoint.name
+	if route := endpoint.route(); route != "" {
 		name += " " + route
 		attrs = append(attrs, semconv.HTTPRoute(route))
 	}
@@ -76,7 +77,15 @@ func (h *Handler) startSpan(r *http.Request, endpoint spi) (context.Context, tra
 	return h.tracer.Start(ctx, name, options...)
 }
 
-// knownMethod keeps invented methods out of span names.
+// route is the endpoint's path, with a place for the brand; empty for none.
+func (s spi) route() string {
+	if s.name == "" {
+		return ""
+	}
+	return "/keruyun/{brand}/member-assets/" + s.name
+}
+
+// knownMethod keeps invented methods out of span names and metrics.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

@@ -309,7 +309,7 @@ func (e *Engine) follow(ctx context.Context, c *call, r Redemption) Result {
 			return e.inDoubt(ctx, r.Action, "waits for a person, or for a later check")
 		}
 		if !e.pause(ctx, r.Key(), poll, c.deadline) {
-			return e.inDoubt(ctx, r.Action, "still running when the reply was due")
+			return e.outOfTime(ctx, c, "still running when the reply was due")
 		}
 		get, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.cfg.LedgerTimeout)
 		fresh, err := e.Ledger.Get(get, r.Key())
@@ -398,7 +398,7 @@ func (e *Engine) resend(ctx context.Context, c *call, r Redemption) Result {
 	if errors.Is(err, ErrFenced) {
 		p.release()
 		if !e.pause(ctx, r.Key(), pollFirst, c.deadline) {
-			return e.inDoubt(ctx, r.Action, "another call sends it")
+			return e.outOfTime(ctx, c, "another call sends it")
 		}
 		fresh, err := e.Ledger.Get(work, r.Key())
 		if err != nil {
@@ -474,10 +474,9 @@ func (e *Engine) await(ctx context.Context, f *flight, c *call) Result {
 	case <-f.done:
 		return e.resultOf(ctx, f.last, f.rejection)
 	case <-timer.C:
-		return e.inDoubt(ctx, c.req.Action, "the vendor has not answered in time")
 	case <-ctx.Done():
-		return e.inDoubt(ctx, c.req.Action, "the caller went away")
 	}
+	return e.outOfTime(ctx, c, "the vendor has not answered in time")
 }
 
 // resultOf says how a redemption stands after its flight.
@@ -518,6 +517,16 @@ func (e *Engine) concluded(ctx context.Context, r Redemption, replayed bool) Res
 		e.metrics.Redemption(ctx, r.Action, OutcomeWord(r), sub)
 	}
 	return Result{Ending: Concluded, Answer: r.Answer, SubCode: sub, Replayed: replayed}
+}
+
+// outOfTime answers a call that cannot wait any longer: its reply is due, or the
+// caller went away before it was.
+func (e *Engine) outOfTime(ctx context.Context, c *call, detail string) Result {
+	if e.Now().Before(c.deadline) {
+		return e.inDoubt(ctx, c.req.Action, "the caller went away")
+	}
+	e.metrics.ReplyTimeout(ctx, c.req.Action)
+	return e.inDoubt(ctx, c.req.Action, detail)
 }
 
 func (e *Engine) inDoubt(ctx context.Context, a Action, detail string) Result {

@@ -15,6 +15,8 @@ import (
 type Metrics interface {
 	// Redemption counts an answer: executed, refused, partial, unknown or rejected.
 	Redemption(ctx context.Context, action Action, outcome, subCode string)
+	// ReplyTimeout counts an answer that was due before the outcome was known.
+	ReplyTimeout(ctx context.Context, action Action)
 	// Leg counts the outcome of a leg's sending.
 	Leg(ctx context.Context, provider string, kind Kind)
 	// Resolution records how long a leg was in doubt.
@@ -37,6 +39,7 @@ type Metrics interface {
 type NoMetrics struct{}
 
 func (NoMetrics) Redemption(context.Context, Action, string, string)        {}
+func (NoMetrics) ReplyTimeout(context.Context, Action)                      {}
 func (NoMetrics) Leg(context.Context, string, Kind)                         {}
 func (NoMetrics) Resolution(context.Context, string, Kind, time.Duration)   {}
 func (NoMetrics) ResolverAttempt(context.Context, string, Strategy, string) {}

@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
 )
 
 const (
@@ -75,7 +75,7 @@ func (e envelope) statuses() []string {
 func (f *fixture) sent(method string) []map[string]any {
 	f.t.Helper()
 	var out []map[string]any
-	for _, c := range f.sandbox.Sandbox.Calls(sandbox.CallFilter{Method: method}) {
+	for _, c := range f.Sandbox.Sandbox.Calls(sandbox.CallFilter{Method: method}) {
 		text := c.Body
 		if c.Vendor == books.ALSC {
 			form, err := url.ParseQuery(c.Body)
@@ -116,16 +116,14 @@ func (f *fixture) left(vendor books.Vendor) int64 {
 // told is everything that a connector says of itself, and what its ledger's files hold. It stops the connector.
 func (f *fixture) told() map[string]string {
 	f.t.Helper()
-	_, metrics := f.admin("/metrics")
-	if err := f.stop(); err != nil {
-		f.t.Fatal(err)
-	}
-	exported, err := json.Marshal(f.sandbox.Sandbox.Spans().All())
+	_, metrics := f.Admin("/metrics")
+	f.Stop()
+	exported, err := json.Marshal(f.Sandbox.Sandbox.Spans().All())
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	out := map[string]string{"the logs": f.logs.String(), "the spans": string(exported), "the metrics": metrics}
-	files, err := filepath.Glob(filepath.Join(f.dir, "ledger.db*"))
+	out := map[string]string{"the logs": f.Logs.String(), "the spans": string(exported), "the metrics": metrics}
+	files, err := filepath.Glob(f.LedgerPath + "*")
 	if err != nil || len(files) == 0 {
 		f.t.Fatalf("no ledger: %v", err)
 	}
@@ -178,13 +176,13 @@ func TestAnOperatorIsNamedAsMappedAndElseAsKeruyunNamesHim(t *testing.T) {
 		t.Fatalf("reply: %s", reply)
 	}
 	// A vendor that repeats the name in a refusal does not bring it to the till.
-	if _, err := f.sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: "zhimai", Kind: fault.Refuse, Code: "40012", Message: "操作员 金丝雀李 无权限", Count: 1}); err != nil {
+	if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: "zhimai", Kind: fault.Refuse, Code: "40012", Message: "操作员 金丝雀李 无权限", Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if e, reply := f.sell("quoted", nil, line("400001", "", 100, 0)); e.Result == nil || e.Result.Success || strings.Contains(reply, "金丝雀") {
 		t.Errorf("reply: %s", reply)
 	}
-	if status, reply, err := f.till.Reverse(t.Context(), fmt.Appendf(nil, `{"bizId":"back","kryTransOrderNo":"o-mapped at both","kryPaymentNo":"p-mapped at both","kryRefundPaymentNo":"r1","thirdFlowNo":%q,
+	if status, reply, err := f.Till.Reverse(t.Context(), fmt.Appendf(nil, `{"bizId":"back","kryTransOrderNo":"o-mapped at both","kryPaymentNo":"p-mapped at both","kryRefundPaymentNo":"r1","thirdFlowNo":%q,
 		"kryShopId":"8066287","thirdMemberId":"1001","operatorId":"cashier-2","assetsReverseVerificationList":[
 		{"assetMappingId":"400001","assetId":"","reverseVerifyAmount":100},{"assetMappingId":"100001","assetId":"","reverseVerifyAmount":100}]}`, first.Result.Data.FlowID)); err != nil || status != 200 || *parse(t, reply).Code != 0 || !parse(t, reply).Result.Success {
 		t.Fatalf("HTTP %d, %v, %s", status, err, reply)
@@ -324,18 +322,18 @@ func TestWhatAChipCardPaidIsFoundAndGivenBackWithoutItsNumber(t *testing.T) {
 		t.Fatalf("reply: %s", reply)
 	}
 	var flow string
-	for deadline := time.Now().Add(30 * time.Second); flow == ""; time.Sleep(100 * time.Millisecond) {
-		e, reply := f.sell("b1", card, line("100001", "", 700, 0))
-		if *e.Code == 0 && e.Result.Success {
-			flow = e.Result.Data.FlowID
-		} else if time.Now().After(deadline) {
-			t.Fatalf("still not known: %s", reply)
+	servicetest.Await(t, "answer", func() bool {
+		e, _ := f.sell("b1", card, line("100001", "", 700, 0))
+		if *e.Code != 0 || !e.Result.Success {
+			return false
 		}
-	}
+		flow = e.Result.Data.FlowID
+		return true
+	})
 	if got := f.entries(); len(got) != 1 || f.left(books.ALSC) != 700 {
 		t.Fatalf("booked: %+v", got)
 	}
-	_, reply, err := f.till.Reverse(t.Context(), fmt.Appendf(nil, `{"bizId":"back","kryTransOrderNo":"o-b1","kryPaymentNo":"p-b1","kryRefundPaymentNo":"r1","thirdFlowNo":%q,
+	_, reply, err := f.Till.Reverse(t.Context(), fmt.Appendf(nil, `{"bizId":"back","kryTransOrderNo":"o-b1","kryPaymentNo":"p-b1","kryRefundPaymentNo":"r1","thirdFlowNo":%q,
 		"kryShopId":"8066287","operatorId":"1543","assetsReverseVerificationList":[{"assetMappingId":"100001","assetId":"","reverseVerifyAmount":300}]}`, flow))
 	if err != nil || !parse(t, reply).Result.Success || f.left(books.ALSC) != 400 {
 		t.Errorf("%v, %s; left %d fen", err, reply, f.left(books.ALSC))
@@ -500,7 +498,7 @@ func TestAPartialFailureOverBothVendorsIsReportedOrReversed(t *testing.T) {
 			if _, again := f.sell("b1", nil, tc.lines...); again != reply {
 				t.Errorf("a repeat was answered differently:\n%s\n%s", reply, again)
 			}
-			if calls := f.sandbox.Sandbox.Calls(sandbox.CallFilter{}); len(calls) != tc.calls {
+			if calls := f.Sandbox.Sandbox.Calls(sandbox.CallFilter{}); len(calls) != tc.calls {
 				t.Errorf("%d calls to the vendors, want %d", len(calls), tc.calls)
 			}
 		})
@@ -518,7 +516,7 @@ func TestAHalfOfOneCallIsReversedToo(t *testing.T) {
 	if diff := cmp.Diff([]string{"FAIL", "FAIL", "FAIL", "FAIL"}, e.statuses()); diff != "" {
 		t.Errorf("lines (-want +got):\n%s\n%s", diff, reply)
 	}
-	for _, m := range f.sandbox.Sandbox.Books().Members(books.ALSC) {
+	for _, m := range f.Sandbox.Sandbox.Books().Members(books.ALSC) {
 		if m.Balance.Total() != 110000 || m.Points != 5000 || m.Coupons[0].Status != books.CouponUnused {
 			t.Errorf("not as before: %+v", m)
 		}

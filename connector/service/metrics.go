@@ -21,6 +21,10 @@ func (m engineMetrics) Redemption(ctx context.Context, action redeem.Action, out
 	m.Metrics.Redemption(ctx, telemetry.Redemption{Action: string(action), Outcome: outcome, SubCode: subCode})
 }
 
+func (m engineMetrics) ReplyTimeout(ctx context.Context, action redeem.Action) {
+	m.Metrics.ReplyTimeout(ctx, string(action))
+}
+
 func (m engineMetrics) Leg(ctx context.Context, provider string, kind redeem.Kind) {
 	m.Metrics.Leg(ctx, provider, string(kind))
 }
@@ -51,11 +55,13 @@ func (m ledgerMetrics) Commit(op string, took time.Duration, err error) {
 	m.meter.LedgerCommit(context.Background(), telemetry.LedgerCommit{Operation: op, Backend: m.backend, Took: took, Failed: err != nil})
 }
 
-// requests reports answers to the point of sale.
+// requests reports what the port answered, and apart from it what a till was answered: what
+// anybody may send would hide that no till is heard any more.
 func requests(meter *telemetry.Metrics, startup *telemetry.Startup) func(context.Context, keruyun.Access) {
 	return func(ctx context.Context, a keruyun.Access) {
-		meter.Request(ctx, a.SPI, a.Code, a.Duration)
+		meter.HTTPRequest(ctx, telemetry.HTTPRequest{Method: a.Method, Route: a.Route, Status: a.HTTPStatus, Took: a.Duration})
 		if a.Authenticated {
+			meter.Request(ctx, a.SPI, a.Code, a.Duration)
 			startup.FirstRequest(ctx)
 		}
 	}
@@ -76,7 +82,7 @@ func (s *Service) observe() error {
 		}
 		out := make([]telemetry.InDoubt, 0, len(s.providers))
 		for name := range s.providers {
-			row := telemetry.InDoubt{Provider: name, Legs: byProvider[name].Count}
+			row := telemetry.InDoubt{Provider: name, Legs: byProvider[name].Count, Manual: byProvider[name].Manual}
 			if row.Legs > 0 {
 				row.Oldest = time.Since(byProvider[name].Oldest)
 			}

@@ -53,7 +53,7 @@ type heldAsset struct {
 
 func (f *fixture) query(body string) (queryReply, string) {
 	f.t.Helper()
-	status, reply, err := f.till.Call(f.t.Context(), "member-assets/query", []byte(body))
+	status, reply, err := f.Till.Call(f.t.Context(), "member-assets/query", []byte(body))
 	if err != nil || status != http.StatusOK {
 		f.t.Fatalf("HTTP %d, %v: %s", status, err, reply)
 	}
@@ -87,7 +87,7 @@ func TestWhateverAQueryShowsCanBeSpentAsNamed(t *testing.T) {
 			for c := range rapid.IntRange(0, 3).Draw(t, "coupons") {
 				m.Coupons = append(m.Coupons, books.Coupon{ID: fmt.Sprintf("%d%09d%d", len(vendor), n, c), Title: "券"})
 			}
-			if err := f.sandbox.Sandbox.Books().Put(m); err != nil {
+			if err := f.Sandbox.Sandbox.Books().Put(m); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -116,7 +116,7 @@ func TestWhateverAQueryShowsCanBeSpentAsNamed(t *testing.T) {
 			t.Fatalf("shown:\n%s\nbut not spent:\n%s", text, reply)
 		}
 		for _, vendor := range []books.Vendor{books.ALSC, books.Zhimai} {
-			for _, m := range f.sandbox.Sandbox.Books().Members(vendor) {
+			for _, m := range f.Sandbox.Sandbox.Books().Members(vendor) {
 				if m.Mobile != mobile {
 					continue
 				}
@@ -136,7 +136,7 @@ func TestWhateverAQueryShowsCanBeSpentAsNamed(t *testing.T) {
 
 func TestAVendorThatIsAwayIsNotAnEmptyAccount(t *testing.T) {
 	f := start(t, sandbox.DemoConfig(), bothAtALSC, nil)
-	if err := f.sandbox.Sandbox.SetDown(books.Zhimai, sandbox.Refuse); err != nil {
+	if err := f.Sandbox.Sandbox.SetDown(books.Zhimai, sandbox.Refuse); err != nil {
 		t.Fatal(err)
 	}
 	q, text := f.query(fmt.Sprintf(byMobile, "15000001111"))
@@ -154,7 +154,7 @@ func TestAVendorThatIsAwayIsNotAnEmptyAccount(t *testing.T) {
 	if shown != 4 || unread != 3 { // balance, points and two coupons; balance, points and coupons
 		t.Errorf("%d shown, %d not read: %s", shown, unread, text)
 	}
-	if err := f.sandbox.Sandbox.SetDown(books.ALSC, sandbox.Refuse); err != nil {
+	if err := f.Sandbox.Sandbox.SetDown(books.ALSC, sandbox.Refuse); err != nil {
 		t.Fatal(err)
 	}
 	if q, text := f.query(fmt.Sprintf(byMobile, "15000001111")); q.Code != 3000 || q.Result != nil {
@@ -165,7 +165,7 @@ func TestAVendorThatIsAwayIsNotAnEmptyAccount(t *testing.T) {
 func TestALostAnswerToAQuestionIsAskedForAgain(t *testing.T) {
 	f := start(t, sandbox.DemoConfig(), bothAtALSC, nil)
 	for vendor, method := range map[string]string{"alsc": "alibaba.alsc.crm.open.customer.get", "zhimai": "communal.user.gether-customer-info"} {
-		if _, err := f.sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: vendor, Method: method, Kind: fault.ResetBeforeApply, Count: 1}); err != nil {
+		if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: vendor, Method: method, Kind: fault.ResetBeforeApply, Count: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,17 +173,15 @@ func TestALostAnswerToAQuestionIsAskedForAgain(t *testing.T) {
 	if q.Code != 0 || !q.Result.Success {
 		t.Fatalf("reply: %s", text)
 	}
-	for _, c := range f.sandbox.Sandbox.Calls(sandbox.CallFilter{}) {
+	for _, c := range f.Sandbox.Sandbox.Calls(sandbox.CallFilter{}) {
 		if len(c.Unknown) > 0 {
 			t.Errorf("%s: fields that the vendor does not know: %v", c.Method, c.Unknown)
 		}
 	}
-	if err := f.stop(); err != nil {
-		t.Fatal(err)
-	}
-	told := f.logs.String()
-	for _, s := range f.sandbox.Sandbox.Spans().Traces("") {
-		told += fmt.Sprintf("%+v", f.sandbox.Sandbox.Spans().Trace(s.TraceID))
+	f.Stop()
+	told := f.Logs.String()
+	for _, s := range f.Sandbox.Sandbox.Spans().Traces("") {
+		told += fmt.Sprintf("%+v", f.Sandbox.Sandbox.Spans().Trace(s.TraceID))
 	}
 	if !strings.Contains(told, "zhimai communal.user.gether-customer-info") {
 		t.Error("the trace has no span of the vendor's call")

@@ -120,8 +120,11 @@ func (s *Service) setUpTelemetry(ctx context.Context) error {
 	if s.brand.Object.Spec.Providers.Alsc != nil {
 		names = append(names, string(v1alpha1.ProviderAlsc))
 	}
-	s.meter, err = telemetry.NewMetrics(s.telemetry.MeterProvider(), names...)
-	return err
+	if s.meter, err = telemetry.NewMetrics(s.telemetry.MeterProvider(), names...); err != nil {
+		return err
+	}
+	s.meter.ReplyDeadline(s.brand.Object.Spec.Keruyun.ReplyDeadline.Duration)
+	return nil
 }
 
 // Run serves until ctx ends, then drains. It returns nil after an orderly stop.

@@ -7,27 +7,22 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
-	"github.com/hexiao-dev/hexiao/connector/brand"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
-	"github.com/hexiao-dev/hexiao/connector/sandbox/sandboxtest"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/spans"
-	"github.com/hexiao-dev/hexiao/connector/service"
-	"github.com/hexiao-dev/hexiao/connector/telemetry"
+	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
 )
 
 // samples is where the files lie that a cluster takes, too.
@@ -35,108 +30,20 @@ const samples = "../../config/samples"
 
 // fixture is a connector between a till and the vendors, all on real sockets.
 type fixture struct {
-	t       *testing.T
-	sandbox *sandbox.Server
-	service *service.Service
-	till    sandbox.Keruyun
-	logs    *lockedBuffer
-	dir     string
-	stop    func() error
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	*servicetest.Connector
+	t *testing.T
 }
 
 // start runs a connector from the samples, with change applied to the object's text
 // and secrets in place of the samples' values.
 func start(t *testing.T, cfg sandbox.Config, change func(object string) string, secrets map[string]string) *fixture {
 	t.Helper()
-	f := &fixture{t: t, sandbox: sandboxtest.Start(t, cfg), logs: &lockedBuffer{}}
-	dir := t.TempDir()
-	f.dir = dir
-	object := readSample(t, "xiaowang.yaml")
-	object = strings.NewReplacer("http://hexiao-sandbox/zhimai/api/v2", f.sandbox.ZhimaiURL,
-		"http://hexiao-sandbox/top/router/rest", f.sandbox.ALSCURL, "http://hexiao-sandbox", f.sandbox.AdminURL).Replace(object)
+	object, credentials := readSample(t, "xiaowang.yaml"), sampleSecrets(t)
 	if change != nil {
 		object = change(object)
 	}
-	write(t, filepath.Join(dir, "brand.yaml"), object)
-	credentials := sampleSecrets(t)
-	for k, v := range secrets {
-		credentials[k] = v
-	}
-	for path, value := range credentials {
-		write(t, filepath.Join(dir, path), value)
-	}
-	b, err := brand.Load(brand.Files{Object: filepath.Join(dir, "brand.yaml"), Credentials: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.service, err = service.Start(t.Context(), service.Config{
-		Brand: b, Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", LedgerPath: filepath.Join(dir, "ledger.db"),
-		DrainTimeout: 20 * time.Second, Owner: "test", Version: "test", Logger: telemetry.NewLogger(f.logs, slog.LevelDebug),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- f.service.Run(ctx) }()
-	f.stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() {
-		if err := f.stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("the connector's log:\n%s", f.logs)
-		}
-	})
-	f.till = sandbox.Keruyun{
-		BaseURL: "http://" + f.service.Addr().String(), BrandID: "11342",
-		AppKey: credentials["xiaowang-keruyun/appKey"], Token: credentials["xiaowang-keruyun/token"],
-	}
-	f.awaitReady()
-	return f
-}
-
-func (f *fixture) awaitReady() {
-	f.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if status, _ := f.admin("/readyz"); status == http.StatusOK {
-			return
-		}
-		if time.Now().After(deadline) {
-			f.t.Fatalf("not ready after 20 s; log:\n%s", f.logs)
-		}
-	}
-}
-
-func (f *fixture) admin(path string) (int, string) {
-	f.t.Helper()
-	resp, err := http.Get("http://" + f.service.AdminAddr().String() + path)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	maps.Copy(credentials, secrets)
+	return &fixture{servicetest.Start(t, servicetest.Config{Vendors: cfg, Object: object, Credentials: credentials}), t}
 }
 
 func readSample(t *testing.T, name string) string {
@@ -164,16 +71,6 @@ func sampleSecrets(t *testing.T) map[string]string {
 		}
 	}
 	return out
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // envelope is what Keruyun reads of every reply.
@@ -206,20 +103,20 @@ func parse(t *testing.T, reply []byte) envelope {
 
 func (f *fixture) verify(body string) (status int, reply []byte) {
 	f.t.Helper()
-	status, reply, err := f.till.Verify(f.t.Context(), []byte(body))
+	status, reply, err := f.Till.Verify(f.t.Context(), []byte(body))
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return status, reply
 }
 
-func (f *fixture) entries() []books.Entry { return f.sandbox.Sandbox.Books().Entries(books.Filter{}) }
+func (f *fixture) entries() []books.Entry { return f.Sandbox.Sandbox.Books().Entries(books.Filter{}) }
 
 func TestKeruyunsSampleRequestIsRedeemedUnderEverySignature(t *testing.T) {
 	for _, signing := range []sandbox.Signing{sandbox.V1, sandbox.V2, sandbox.V2NoLiteral} {
 		t.Run(string(signing), func(t *testing.T) {
 			f := start(t, sandbox.DemoConfig(), nil, nil)
-			f.till.Signing = signing
+			f.Till.Signing = signing
 			status, reply := f.verify(readSample(t, "request.json"))
 			e := parse(t, reply)
 			if status != http.StatusOK || *e.Code != 0 || e.Result == nil || !e.Result.Success || e.Result.SubCode != "000" {
@@ -254,19 +151,19 @@ func TestOneChangedBitIsRefusedAndNothingIsSent(t *testing.T) {
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
-			url, err := f.till.URL(sandbox.VerifyPath, body)
+			url, err := f.Till.URL(sandbox.VerifyPath, body)
 			if err != nil {
 				t.Fatal(err)
 			}
 			url, sent := change(url)
-			status, reply, err := f.till.Post(t.Context(), url, sent)
+			status, reply, err := f.Till.Post(t.Context(), url, sent)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if e := parse(t, reply); status != http.StatusUnauthorized || *e.Code == 0 || e.Result != nil {
 				t.Errorf("HTTP %d, %s; want 401 and an envelope without a result", status, reply)
 			}
-			if calls := f.sandbox.Sandbox.Calls(sandbox.CallFilter{}); len(calls) != 0 {
+			if calls := f.Sandbox.Sandbox.Calls(sandbox.CallFilter{}); len(calls) != 0 {
 				t.Errorf("%d calls reached a vendor", len(calls))
 			}
 		})
@@ -336,13 +233,13 @@ func TestBadInputIsNamedToTheCashierAndNothingIsSent(t *testing.T) {
 			}
 		})
 	}
-	stale := f.till
+	stale := f.Till
 	stale.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) }
 	status, reply, err := stale.Verify(t.Context(), []byte(sample))
 	if err != nil || status != http.StatusUnauthorized {
 		t.Errorf("a stale request: HTTP %d, %v, %s", status, err, reply)
 	}
-	if calls := f.sandbox.Sandbox.Calls(sandbox.CallFilter{}); len(calls) != 0 {
+	if calls := f.Sandbox.Sandbox.Calls(sandbox.CallFilter{}); len(calls) != 0 {
 		t.Errorf("%d calls reached a vendor", len(calls))
 	}
 	// What was refused is not remembered: the same bizId may come again, corrected.
@@ -369,7 +266,7 @@ func TestARefusalByTheVendorIsSaidLineByLine(t *testing.T) {
 
 func TestALostAnswerIsUnknownUntilItIsKnown(t *testing.T) {
 	f := start(t, sandbox.DemoConfig(), nil, nil)
-	if _, err := f.sandbox.Sandbox.Faults().Add(fault.Rule{
+	if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{
 		Vendor: "alsc", Method: "alibaba.alsc.crm.recharge.dedut.update", Kind: fault.ApplyThenReset, Count: 1,
 	}); err != nil {
 		t.Fatal(err)
@@ -379,15 +276,11 @@ func TestALostAnswerIsUnknownUntilItIsKnown(t *testing.T) {
 	if e := parse(t, reply); *e.Code != 3001 || e.Result != nil {
 		t.Fatalf("want 3001 without a result, got %s", reply)
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	servicetest.Await(t, "answer", func() bool {
 		_, reply = f.verify(body)
-		if e := parse(t, reply); *e.Code == 0 && e.Result.Success {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still not known: %s", reply)
-		}
-	}
+		e := parse(t, reply)
+		return *e.Code == 0 && e.Result.Success
+	})
 	if got := f.entries(); len(got) != 1 {
 		t.Errorf("booked %d times: %+v", len(got), got)
 	}
@@ -397,11 +290,9 @@ func TestTheTraceOfARedemptionGoesFromTheTillToTheLedgerAndIsItsMessageUUID(t *t
 	f := start(t, sandbox.DemoConfig(), nil, nil)
 	_, reply := f.verify(readSample(t, "request-both.json"))
 	traceID := parse(t, reply).MessageUUID
-	if err := f.stop(); err != nil { // flushes
-		t.Fatal(err)
-	}
+	f.Stop() // flushes
 	got := map[string]spans.Span{}
-	for _, s := range f.sandbox.Sandbox.Spans().Trace(traceID) {
+	for _, s := range f.Sandbox.Sandbox.Spans().Trace(traceID) {
 		got[s.Name] = s
 	}
 	for _, name := range []string{
@@ -419,7 +310,7 @@ func TestTheTraceOfARedemptionGoesFromTheTillToTheLedgerAndIsItsMessageUUID(t *t
 		}
 	}
 	lines := 0
-	for _, line := range strings.Split(f.logs.String(), "\n") {
+	for _, line := range strings.Split(f.Logs.String(), "\n") {
 		if strings.Contains(line, `"bizId":"20250002"`) {
 			lines++
 			if !strings.Contains(line, fmt.Sprintf("%q:%q", "trace_id", traceID)) {
@@ -430,7 +321,7 @@ func TestTheTraceOfARedemptionGoesFromTheTillToTheLedgerAndIsItsMessageUUID(t *t
 	if lines == 0 {
 		t.Errorf("no log line names the bizId")
 	}
-	for _, c := range f.sandbox.Sandbox.Calls(sandbox.CallFilter{}) {
+	for _, c := range f.Sandbox.Sandbox.Calls(sandbox.CallFilter{}) {
 		for _, header := range []string{"Traceparent", "Tracestate", "Baggage", "Idempotency-Key", "X-Idempotency-Key"} {
 			if c.Header.Get(header) != "" {
 				t.Errorf("the call to %s carries %s", c.Method, header)
@@ -468,28 +359,26 @@ func TestNothingPersonalAndNoSecretIsInLogsSpansOrMetrics(t *testing.T) {
 	f.verify(personal(readSample(t, "request-refused.json")))
 	f.verify(personal(strings.Replace(readSample(t, "request.json"), `"verifyAmount": 1000`, `"verifyAmount": "x"`, 1)))
 	for _, kind := range []fault.Kind{fault.ApplyThenReset, fault.Garbage, fault.HTML} {
-		if _, err := f.sandbox.Sandbox.Faults().Add(fault.Rule{Kind: kind, Count: 2}); err != nil {
+		if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{Kind: kind, Count: 2}); err != nil {
 			t.Fatal(err)
 		}
 		f.verify(personal(strings.Replace(readSample(t, "request-both.json"), "20250002", "2025-"+string(kind), 1)))
 	}
-	wrong := f.till
+	wrong := f.Till
 	wrong.Token = canary("wrong-token")
 	if _, _, err := wrong.Verify(t.Context(), []byte(personal(readSample(t, "request.json")))); err != nil {
 		t.Fatal(err)
 	}
-	_, metrics := f.admin("/metrics")
-	if err := f.stop(); err != nil {
-		t.Fatal(err)
-	}
-	exported, err := json.Marshal(f.sandbox.Sandbox.Spans().All())
+	_, metrics := f.Admin("/metrics")
+	f.Stop()
+	exported, err := json.Marshal(f.Sandbox.Sandbox.Spans().All())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.sandbox.Sandbox.Spans().All()) < 20 || !strings.Contains(metrics, "hexiao_") || f.logs.String() == "" {
+	if len(f.Sandbox.Sandbox.Spans().All()) < 20 || !strings.Contains(metrics, "hexiao_") || f.Logs.String() == "" {
 		t.Fatal("there is nothing to search: the test would prove nothing")
 	}
-	for place, text := range map[string]string{"the logs": f.logs.String(), "the spans": string(exported), "the metrics": metrics} {
+	for place, text := range map[string]string{"the logs": f.Logs.String(), "the spans": string(exported), "the metrics": metrics} {
 		for _, secret := range []string{"canary-", "13912345678", "欧阳金丝雀", "sign="} {
 			if i := strings.Index(text, secret); i >= 0 {
 				t.Errorf("%s hold %q: …%s…", place, secret, text[max(0, i-120):min(len(text), i+60)])
@@ -498,24 +387,9 @@ func TestNothingPersonalAndNoSecretIsInLogsSpansOrMetrics(t *testing.T) {
 	}
 }
 
-func TestMetricsSpeakOfWhatHappened(t *testing.T) {
-	f := start(t, sandbox.DemoConfig(), nil, nil)
-	f.verify(readSample(t, "request-both.json"))
-	f.verify(readSample(t, "request-refused.json"))
-	_, text := f.admin("/metrics")
-	for _, want := range []string{
-		`hexiao_legs_total{`, `hexiao_kind="executed"`, `hexiao_kind="refused"`, `hexiao_in_doubt`, `hexiao_vendor_call_duration_seconds_bucket{`,
-		`hexiao_ledger_commit_duration_seconds_bucket{`,
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the metrics have no %s", want)
-		}
-	}
-}
-
 func TestOnTheOrderToStopCallsUnderWayEnd(t *testing.T) {
 	f := start(t, sandbox.DemoConfig(), nil, nil)
-	if _, err := f.sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: "alsc", Kind: fault.Slow, DelayBefore: fault.Duration(2 * time.Second), Count: 1}); err != nil {
+	if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: "alsc", Kind: fault.Slow, DelayBefore: fault.Duration(2 * time.Second), Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	type outcome struct {
@@ -524,15 +398,11 @@ func TestOnTheOrderToStopCallsUnderWayEnd(t *testing.T) {
 	}
 	replied := make(chan outcome, 1)
 	go func() {
-		_, reply, err := f.till.Verify(context.Background(), []byte(readSample(t, "request.json")))
+		_, reply, err := f.Till.Verify(context.Background(), []byte(readSample(t, "request.json")))
 		replied <- outcome{reply, err}
 	}()
-	for f.sandbox.Sandbox.Faults().Rules()[0].Fired == 0 { // until the call is under way
-		time.Sleep(time.Millisecond)
-	}
-	if err := f.stop(); err != nil {
-		t.Fatal(err)
-	}
+	servicetest.Await(t, "call under way", func() bool { return f.Sandbox.Sandbox.Faults().Rules()[0].Fired > 0 })
+	f.Stop()
 	got := <-replied
 	if got.err != nil {
 		t.Fatalf("the till was hung up on: %v", got.err)

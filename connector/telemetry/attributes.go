@@ -2,7 +2,10 @@
 
 package telemetry
 
-import "go.opentelemetry.io/otel/attribute"
+import (
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
 
 // Attributes of metrics, and of spans too. Each has few values.
 const (
@@ -37,7 +40,7 @@ var meaning = map[attribute.Key]string{
 	AttrBackend:   "`postgres` or `sqlite`",
 	AttrCode:      "code of the reply's envelope: `0`, `3000`, `3001`",
 	AttrKind:      "outcome kind: `executed`, `refused`, `not-sent`, `unknown`",
-	AttrLimiter:   "who refused: `inbound`, or the provider whose limit it was",
+	AttrLimiter:   "the provider whose limit it was: `zhimai` or `alsc`",
 	AttrOperation: "the vendor's method, or the ledger's commit: `record`, `settle`, …",
 	AttrOutcome:   "of a redemption: `executed`, `refused`, `partial`, `unknown`, `rejected` (nothing was sent); of a resolution: `executed`, `refused`",
 	AttrProvider:  "`zhimai` or `alsc`",
@@ -46,4 +49,8 @@ var meaning = map[attribute.Key]string{
 	AttrSPI:       "the SPI: `verify`, …",
 	AttrStrategy:  "the provider's in-doubt strategy, as in `spec.providers.*.inDoubt`",
 	AttrSubCode:   "subCode of the reply, from the documented list",
+
+	semconv.HTTPRequestMethodKey:      "of HTTP; `_OTHER` for what is none",
+	semconv.HTTPRouteKey:              "the SPI's path, such as `/keruyun/{brand}/member-assets/verify`; absent for other paths",
+	semconv.HTTPResponseStatusCodeKey: "`200` where a reply was made, whatever it says; `401` for a wrong signature, `503` while too many requests are served at once or the connector stops",
 }

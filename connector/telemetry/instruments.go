@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // MeterName is the instrumentation scope of Hexiao's own instruments.
@@ -43,6 +44,17 @@ var instruments = []instrument{
 		field:       func(m *Metrics) any { return &m.requestDuration },
 	},
 	{
+		name: "hexiao.reply.deadline", unit: "s",
+		description: "The brand's spec.keruyun.replyDeadline: what a reply's time is measured by.",
+		field:       func(m *Metrics) any { return &m.replyDeadline },
+	},
+	{
+		name: "hexiao.reply.timeouts", unit: "{reply}",
+		description: "Replies that said \"in doubt\" because they were due before the outcome was known; each is in hexiao.redemptions, too.",
+		attributes:  []attribute.Key{AttrAction},
+		field:       func(m *Metrics) any { return &m.replyTimeouts },
+	},
+	{
 		name: "hexiao.redemptions", unit: "{redemption}",
 		description: "Redemptions and reversals answered, by what the reply said; an answer that was repeated from the ledger is not counted again.",
 		attributes:  []attribute.Key{AttrAction, AttrOutcome, AttrSubCode},
@@ -77,6 +89,14 @@ var instruments = []instrument{
 		description: "Legs whose outcome is not known now, as the ledger has it: each replica reports the same number, so take the maximum, not the sum.",
 		attributes:  []attribute.Key{AttrProvider},
 		field:       func(m *Metrics) any { return &m.inDoubt },
+	},
+	{
+		// An instrument of its own, not an attribute of hexiao.in_doubt: over that everybody takes the maximum, which would
+		// silently be the larger part where the whole is meant.
+		name: "hexiao.in_doubt.manual", unit: "{leg}",
+		description: "Legs in doubt that no machine checks any more: a person has to decide. Each is in hexiao.in_doubt, too; take the maximum over replicas.",
+		attributes:  []attribute.Key{AttrProvider},
+		field:       func(m *Metrics) any { return &m.inDoubtManual },
 	},
 	{
 		name: "hexiao.in_doubt.oldest.age", unit: "s",
@@ -140,6 +160,15 @@ var exportFailures = instrument{
 	attributes:  []attribute.Key{AttrSignal},
 }
 
+// serverRequests is of the semantic conventions, which name it for whatever dashboards there are. It stands apart because
+// what it counts is anybody's, not a till's.
+var serverRequests = instrument{
+	name: "http.server.request.duration", unit: "s", buckets: tillBuckets,
+	description: "Time of every HTTP request to the port of the point of sale, also of those that did not pass the signature.",
+	attributes:  []attribute.Key{semconv.HTTPRequestMethodKey, semconv.HTTPRouteKey, semconv.HTTPResponseStatusCodeKey},
+	field:       func(m *Metrics) any { return &m.serverRequests },
+}
+
 // create makes the row's instrument and stores it in its field.
 func (i instrument) create(meter metric.Meter, m *Metrics) (err error) {
 	describe, unit := metric.WithDescription(i.description), metric.WithUnit(i.unit)
@@ -150,6 +179,8 @@ func (i instrument) create(meter metric.Meter, m *Metrics) (err error) {
 		*field, err = meter.Int64UpDownCounter(i.name, describe, unit)
 	case *metric.Float64Histogram:
 		*field, err = meter.Float64Histogram(i.name, describe, unit, metric.WithExplicitBucketBoundaries(i.buckets...))
+	case *metric.Float64Gauge:
+		*field, err = meter.Float64Gauge(i.name, describe, unit)
 	case *metric.Int64ObservableGauge:
 		*field, err = meter.Int64ObservableGauge(i.name, describe, unit)
 	case *metric.Float64ObservableGauge:

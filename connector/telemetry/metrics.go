@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // observeTimeout bounds what a scrape may wait for the ledger.
@@ -21,13 +22,17 @@ const observeTimeout = 2 * time.Second
 type Metrics struct {
 	meter metric.Meter
 
+	serverRequests     metric.Float64Histogram
 	requestDuration    metric.Float64Histogram
+	replyDeadline      metric.Float64Gauge
+	replyTimeouts      metric.Int64Counter
 	redemptions        metric.Int64Counter
 	legs               metric.Int64Counter
 	vendorCallDuration metric.Float64Histogram
 	commitDuration     metric.Float64Histogram
 	ledgerErrors       metric.Int64Counter
 	inDoubt            metric.Int64ObservableGauge
+	inDoubtManual      metric.Int64ObservableGauge
 	oldestInDoubt      metric.Float64ObservableGauge
 	resolutionDuration metric.Float64Histogram
 	resolverAttempts   metric.Int64Counter
@@ -39,12 +44,12 @@ type Metrics struct {
 	rateLimited        metric.Int64Counter
 }
 
-// NewMetrics creates the instruments of the table. The counters that alarms watch start at 0 for each of the
-// providers: Prometheus does not see the first increase of a series that was not there before.
+// NewMetrics creates the instruments of the table. The counters that alarms watch start at 0, those of a provider for each of
+// them: Prometheus does not see the first increase of a series that was not there before.
 // With a provider from go.opentelemetry.io/otel/metric/noop nothing is kept.
 func NewMetrics(provider metric.MeterProvider, providers ...string) (*Metrics, error) {
 	m := &Metrics{meter: provider.Meter(MeterName)}
-	for _, row := range instruments {
+	for _, row := range append([]instrument{serverRequests}, instruments...) {
 		if err := row.create(m.meter, m); err != nil {
 			return nil, err
 		}
@@ -54,12 +59,42 @@ func NewMetrics(provider metric.MeterProvider, providers ...string) (*Metrics, e
 		m.contradictions.Add(ctx, 0, with(AttrProvider.String(name)))
 		m.legs.Add(ctx, 0, with(AttrProvider.String(name), AttrKind.String("unknown")))
 	}
+	for _, action := range []string{"VERIFY", "REVERSE_VERIFY"} {
+		m.replyTimeouts.Add(ctx, 0, with(AttrAction.String(action)))
+	}
 	return m, nil
 }
 
-// Request records the reply to a request: the SPI's short name, the envelope's code, and the time it took.
+// HTTPRequest is a request to the port of the point of sale, whoever sent it.
+type HTTPRequest struct {
+	Method string // a standard one, or _OTHER
+	Route  string // of a short list; empty where the path is none of it
+	Status int
+	Took   time.Duration
+}
+
+// HTTPRequest records a request. The Host header is not recorded: who sends it chooses it, and could fill the memory with it.
+func (m *Metrics) HTTPRequest(ctx context.Context, r HTTPRequest) {
+	attributes := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(r.Method), semconv.HTTPResponseStatusCode(r.Status)}
+	if r.Route != "" {
+		attributes = append(attributes, semconv.HTTPRoute(r.Route))
+	}
+	m.serverRequests.Record(ctx, r.Took.Seconds(), with(attributes...))
+}
+
+// Request records the reply to a till's request: the SPI's short name, the envelope's code, and the time it took.
 func (m *Metrics) Request(ctx context.Context, spi string, code int, took time.Duration) {
 	m.requestDuration.Record(ctx, took.Seconds(), with(AttrSPI.String(spi), AttrCode.String(strconv.Itoa(code))))
+}
+
+// ReplyDeadline says what the time of a reply is measured by.
+func (m *Metrics) ReplyDeadline(d time.Duration) {
+	m.replyDeadline.Record(context.Background(), d.Seconds())
+}
+
+// ReplyTimeout counts a reply that was due before the outcome was known.
+func (m *Metrics) ReplyTimeout(ctx context.Context, action string) {
+	m.replyTimeouts.Add(ctx, 1, with(AttrAction.String(action)))
 }
 
 // Redemption is a redemption or reversal that was answered; each field must be one of a short documented list.
@@ -148,15 +183,16 @@ func (m *Metrics) DuplicateWaits(ctx context.Context) (done func()) {
 	return sync.OnceFunc(func() { m.duplicatesWaiting.Add(context.WithoutCancel(ctx), -1) })
 }
 
-// RateLimited counts a request that was refused by the limiter: "inbound", or a provider's name.
-func (m *Metrics) RateLimited(ctx context.Context, limiter string) {
-	m.rateLimited.Add(ctx, 1, with(AttrLimiter.String(limiter)))
+// RateLimited counts a request that was refused by the provider's limit.
+func (m *Metrics) RateLimited(ctx context.Context, provider string) {
+	m.rateLimited.Add(ctx, 1, with(AttrLimiter.String(provider)))
 }
 
 // InDoubt is what the ledger holds in doubt at a provider.
 type InDoubt struct {
 	Provider string
 	Legs     int64
+	Manual   int64         // of these, waiting for a person
 	Oldest   time.Duration // age of the oldest; 0 when Legs is 0
 }
 
@@ -172,11 +208,13 @@ func (m *Metrics) ObserveInDoubt(read func(context.Context) ([]InDoubt, error)) 
 			return nil // an absent gauge is the report; see above
 		}
 		for _, row := range rows {
-			o.ObserveInt64(m.inDoubt, row.Legs, with(AttrProvider.String(row.Provider)))
-			o.ObserveFloat64(m.oldestInDoubt, row.Oldest.Seconds(), with(AttrProvider.String(row.Provider)))
+			provider := with(AttrProvider.String(row.Provider))
+			o.ObserveInt64(m.inDoubt, row.Legs, provider)
+			o.ObserveInt64(m.inDoubtManual, row.Manual, provider)
+			o.ObserveFloat64(m.oldestInDoubt, row.Oldest.Seconds(), provider)
 		}
 		return nil
-	}, m.inDoubt, m.oldestInDoubt)
+	}, m.inDoubt, m.inDoubtManual, m.oldestInDoubt)
 }
 
 // BreakerState is the state of a circuit breaker, as the metric's value.

@@ -30,6 +30,8 @@ func newMetrics(t *testing.T, tel *telemetry.Telemetry) *telemetry.Metrics {
 // recordAll calls every method of the metrics once.
 func recordAll(t *testing.T, ctx context.Context, m *telemetry.Metrics) {
 	t.Helper()
+	m.HTTPRequest(ctx, telemetry.HTTPRequest{Method: "POST", Route: "/keruyun/{brand}/member-assets/verify", Status: 200, Took: 120 * time.Millisecond})
+	m.HTTPRequest(ctx, telemetry.HTTPRequest{Method: "_OTHER", Status: 404, Took: time.Millisecond})
 	m.Request(ctx, "verify", 0, 120*time.Millisecond)
 	m.Redemption(ctx, telemetry.Redemption{Action: "VERIFY", Outcome: "executed", SubCode: "000"})
 	m.Leg(ctx, "zhimai", "executed")
@@ -41,10 +43,12 @@ func recordAll(t *testing.T, ctx context.Context, m *telemetry.Metrics) {
 	m.Contradiction(ctx, "alsc")
 	m.Replay(ctx, "VERIFY")
 	m.FingerprintConflict(ctx, "VERIFY")
-	m.RateLimited(ctx, "inbound")
+	m.RateLimited(ctx, "alsc")
+	m.ReplyDeadline(4 * time.Second)
+	m.ReplyTimeout(ctx, "VERIFY")
 	m.DuplicateWaits(ctx)
 	if _, err := m.ObserveInDoubt(func(context.Context) ([]telemetry.InDoubt, error) {
-		return []telemetry.InDoubt{{Provider: "zhimai", Legs: 2, Oldest: 90 * time.Second}, {Provider: "alsc"}}, nil
+		return []telemetry.InDoubt{{Provider: "zhimai", Legs: 2, Manual: 1, Oldest: 90 * time.Second}, {Provider: "alsc"}}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +63,7 @@ func recordAll(t *testing.T, ctx context.Context, m *telemetry.Metrics) {
 func samples(scraped, match string) []string {
 	var lines []string
 	for line := range strings.Lines(scraped) {
-		if strings.HasPrefix(line, "hexiao_") && !strings.Contains(line, "_bucket{") && regexp.MustCompile(match).MatchString(line) {
+		if (strings.HasPrefix(line, "hexiao_") || strings.HasPrefix(line, "http_")) && !strings.Contains(line, "_bucket{") && regexp.MustCompile(match).MatchString(line) {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
@@ -76,6 +80,8 @@ func TestWhatIsRecordedIsScraped(t *testing.T) {
 		`hexiao_contradictions_total{hexiao_brand_id="11342",hexiao_provider="zhimai"} 0`,
 		`hexiao_duplicates_waiting{hexiao_brand_id="11342"} 1`,
 		`hexiao_fingerprint_conflicts_total{hexiao_action="VERIFY",hexiao_brand_id="11342"} 1`,
+		`hexiao_in_doubt_manual{hexiao_brand_id="11342",hexiao_provider="alsc"} 0`,
+		`hexiao_in_doubt_manual{hexiao_brand_id="11342",hexiao_provider="zhimai"} 1`,
 		`hexiao_in_doubt_oldest_age_seconds{hexiao_brand_id="11342",hexiao_provider="alsc"} 0`,
 		`hexiao_in_doubt_oldest_age_seconds{hexiao_brand_id="11342",hexiao_provider="zhimai"} 90`,
 		`hexiao_in_doubt{hexiao_brand_id="11342",hexiao_provider="alsc"} 0`,
@@ -88,9 +94,12 @@ func TestWhatIsRecordedIsScraped(t *testing.T) {
 		`hexiao_legs_total{hexiao_brand_id="11342",hexiao_kind="executed",hexiao_provider="zhimai"} 1`,
 		`hexiao_legs_total{hexiao_brand_id="11342",hexiao_kind="unknown",hexiao_provider="alsc"} 0`,
 		`hexiao_legs_total{hexiao_brand_id="11342",hexiao_kind="unknown",hexiao_provider="zhimai"} 0`,
-		`hexiao_rate_limit_rejections_total{hexiao_brand_id="11342",hexiao_limiter="inbound"} 1`,
+		`hexiao_rate_limit_rejections_total{hexiao_brand_id="11342",hexiao_limiter="alsc"} 1`,
 		`hexiao_redemptions_total{hexiao_action="VERIFY",hexiao_brand_id="11342",hexiao_outcome="executed",hexiao_sub_code="000"} 1`,
 		`hexiao_replays_total{hexiao_action="VERIFY",hexiao_brand_id="11342"} 1`,
+		`hexiao_reply_deadline_seconds{hexiao_brand_id="11342"} 4`,
+		`hexiao_reply_timeouts_total{hexiao_action="REVERSE_VERIFY",hexiao_brand_id="11342"} 0`,
+		`hexiao_reply_timeouts_total{hexiao_action="VERIFY",hexiao_brand_id="11342"} 1`,
 		`hexiao_request_duration_seconds_count{hexiao_brand_id="11342",hexiao_code="0",hexiao_spi="verify"} 1`,
 		`hexiao_request_duration_seconds_sum{hexiao_brand_id="11342",hexiao_code="0",hexiao_spi="verify"} 0.12`,
 		`hexiao_resolution_duration_seconds_count{hexiao_brand_id="11342",hexiao_outcome="executed",hexiao_provider="alsc"} 1`,
@@ -98,6 +107,10 @@ func TestWhatIsRecordedIsScraped(t *testing.T) {
 		`hexiao_resolver_attempts_total{hexiao_brand_id="11342",hexiao_provider="alsc",hexiao_result="executed",hexiao_strategy="Query"} 1`,
 		`hexiao_vendor_call_duration_seconds_count{hexiao_brand_id="11342",hexiao_kind="executed",hexiao_operation="communal.user.consume",hexiao_provider="zhimai"} 1`,
 		`hexiao_vendor_call_duration_seconds_sum{hexiao_brand_id="11342",hexiao_kind="executed",hexiao_operation="communal.user.consume",hexiao_provider="zhimai"} 0.08`,
+		`http_server_request_duration_seconds_count{hexiao_brand_id="11342",http_request_method="POST",http_response_status_code="200",http_route="/keruyun/{brand}/member-assets/verify"} 1`,
+		`http_server_request_duration_seconds_count{hexiao_brand_id="11342",http_request_method="_OTHER",http_response_status_code="404"} 1`,
+		`http_server_request_duration_seconds_sum{hexiao_brand_id="11342",http_request_method="POST",http_response_status_code="200",http_route="/keruyun/{brand}/member-assets/verify"} 0.12`,
+		`http_server_request_duration_seconds_sum{hexiao_brand_id="11342",http_request_method="_OTHER",http_response_status_code="404"} 0.001`,
 	}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, samples(scrape(t, tel, plain), ".")); diff != "" {
@@ -135,8 +148,8 @@ func TestAnUnreadableLedgerLeavesTheGaugesAbsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := samples(scrape(t, tel, plain), "^hexiao_in_doubt"); len(got) != 2 {
-		t.Errorf("scraped %q, want both gauges", got)
+	if got := samples(scrape(t, tel, plain), "^hexiao_in_doubt"); len(got) != 3 {
+		t.Errorf("scraped %q, want the three gauges", got)
 	}
 	down = errors.New("connection refused")
 	if got := samples(scrape(t, tel, plain), "^hexiao_in_doubt"); len(got) != 0 {

@@ -35,7 +35,7 @@ func reference(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString(referenceHead)
 	b.WriteString("\n## At a glance\n\n| Prometheus | OpenTelemetry | kind | unit |\n| --- | --- | --- | --- |\n")
-	rows := slices.Concat(instruments, []instrument{exportFailureRow()})
+	rows := slices.Concat(instruments, []instrument{serverRequests, exportFailureRow()})
 	for _, row := range rows {
 		fmt.Fprintf(&b, "| [`%s`](#%[1]s) | `%s` | %s | %s |\n", prometheusName(t, row), row.name, kindOf(row), unitOf(row))
 	}
@@ -58,8 +58,7 @@ func reference(t *testing.T) string {
 const referenceTail = `
 ## Metrics of libraries
 
-` + "`http_server_request_duration_seconds`" + ` by ` + "`http_request_method`" + `, ` + "`http_route`" + ` and ` + "`http_response_status_code`" + `, for every HTTP request, also those
-that did not pass the signature. ` + "`go_*`" + ` and ` + "`process_*`" + `: the Go runtime and the process. ` + "`target_info`" + `: the resource (service, version, brand, pod).
+` + "`go_*`" + ` and ` + "`process_*`" + `: the Go runtime and the process. ` + "`target_info`" + `: the resource (service, version, brand, pod).
 `
 
 func exportFailureRow() instrument {

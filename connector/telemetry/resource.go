@@ -5,10 +5,8 @@ package telemetry
 import (
 	"crypto/rand"
 
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -55,21 +53,4 @@ func firstOf(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// httpView keeps the one metric of otelhttp that dashboards expect, without the server.address that a caller chooses by its
-// Host header and could fill the memory with. Vendor calls have their own metric.
-func httpView(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
-	if i.Scope.Name != otelhttp.ScopeName {
-		return sdkmetric.Stream{}, false
-	}
-	if i.Name != "http.server.request.duration" {
-		return sdkmetric.Stream{Aggregation: sdkmetric.AggregationDrop{}}, true
-	}
-	return sdkmetric.Stream{
-		Name: i.Name, Description: i.Description, Unit: i.Unit,
-		Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: tillBuckets},
-		AttributeFilter: attribute.NewAllowKeysFilter(
-			semconv.HTTPRequestMethodKey, semconv.HTTPRouteKey, semconv.HTTPResponseStatusCodeKey),
-	}, true
 }

@@ -150,7 +150,6 @@ func (t *Telemetry) setUpMetrics(ctx context.Context, cfg Config, res *resource.
 	options := []sdkmetric.Option{
 		sdkmetric.WithResource(res),
 		sdkmetric.WithReader(reader),
-		sdkmetric.WithView(httpView),
 		sdkmetric.WithCardinalityLimit(seriesLimit),
 	}
 	endpoint, err := endpointOf(signalMetrics, cfg)
