@@ -120,6 +120,8 @@ type applier struct {
 	client    client.Client
 	apiReader client.Reader
 	metrics   *Metrics
+	// key of the digests in a brand's status.
+	key []byte
 
 	mu     sync.Mutex
 	brands map[types.NamespacedName]map[objectID]application
@@ -140,8 +142,8 @@ type application struct {
 	generation      int64
 }
 
-func newApplier(c client.Client, apiReader client.Reader, m *Metrics) *applier {
-	return &applier{client: c, apiReader: apiReader, metrics: m,
+func newApplier(c client.Client, apiReader client.Reader, m *Metrics, key []byte) *applier {
+	return &applier{client: c, apiReader: apiReader, metrics: m, key: key,
 		brands: map[types.NamespacedName]map[objectID]application{}}
 }
 
@@ -186,6 +188,9 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 	id := objectID{kind: child.Kind, name: child.Name}
 	sent := digest(intent.Object)
 	last, known := a.recall(client.ObjectKeyFromObject(brand), id)
+	if !known && live != nil {
+		last, known = a.takeOver(brand, id, applicationOf(child.Kind, sent, live))
+	}
 	if known && last.intent == sent && live != nil && last.isCurrent(child.Kind, live) {
 		a.metrics.applied(child.Kind.Kind, resultSkipped)
 		return last, nil
@@ -209,13 +214,7 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 	if changed && known && last.intent == sent {
 		a.metrics.driftCorrected(child.Kind.Kind)
 	}
-	now := application{
-		intent:          sent,
-		fingerprint:     fingerprint(child.Kind, intent),
-		resourceVersion: intent.GetResourceVersion(),
-		uid:             intent.GetUID(),
-		generation:      intent.GetGeneration(),
-	}
+	now := applicationOf(child.Kind, sent, intent)
 	a.remember(client.ObjectKeyFromObject(brand), id, now)
 	return now, nil
 }

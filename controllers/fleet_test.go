@@ -18,6 +18,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
+	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
 // class creates a ConnectorClass of a name of its own.
@@ -315,6 +316,44 @@ func TestACanaryThatFailsHaltsTheRolloutAndCostsNobodyElseAnything(t *testing.T)
 	w.rollOutNewest("steady")
 	w.condition("steady", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	w.classStatus(class, v1alpha1.ReasonRolledOut)
+}
+
+func TestARolloutOfBrandsWithoutAClassIsPausedByTheOperatorsFlag(t *testing.T) {
+	w := newWorld(t)
+	run := func(image string, paused bool) *operator {
+		return w.operatorOf(part{selector: shardLabel + "=" + w.shard("a"), ofFleet: true, image: image, rollout: rollout.Policy{MaxConcurrent: 5, Paused: paused}})
+	}
+	first := run("connector:1", true)
+	for _, name := range []string{"steady", "changed"} { // what has nothing to lose is not held
+		w.create(w.brand(name, w.ofShard("a")))
+		w.rollOutNewest(name)
+		w.condition(name, v1alpha1.ConditionUpToDate, metav1.ConditionTrue, v1alpha1.ReasonCurrent)
+	}
+	first.stop()
+
+	paused := run("connector:2", true)
+	for _, name := range []string{"steady", "changed"} {
+		w.condition(name, v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	w.change("changed", func(b *v1alpha1.BrandConnector) { b.Spec.PartialFailure = v1alpha1.PartialFailureReverse })
+	if c := w.condition("changed", v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonRolloutPending); !strings.Contains(c.Message, "paused") {
+		t.Errorf("message: %s", c.Message)
+	}
+	if got := w.images("steady", "changed"); got != "1 1" {
+		t.Errorf("images while it is paused: %s", got)
+	}
+	want := map[string]int{"current": 0, "waiting": 2, "rolling": 0, "failed": 0}
+	if diff := cmp.Diff(want, paused.sums(t, "hexiao_operator_rollout_brands", "state")); diff != "" {
+		t.Errorf("brands by state (-want +got):\n%s", diff)
+	}
+	if got := paused.sums(t, "hexiao_operator_rollout_halted", "class")[""]; got != 0 {
+		t.Error("a roll-out that is paused counts as halted")
+	}
+	paused.stop()
+
+	run("connector:2", false)
+	w.waitImages("2 2", "steady", "changed")
 }
 
 // gauge is a metric of one class; -1 when there is none.

@@ -93,7 +93,7 @@ func New(c Config) *Reconciler {
 	}
 	r := &Reconciler{
 		Config:    c,
-		applier:   newApplier(c.Client, c.APIReader, c.Metrics),
+		applier:   newApplier(c.Client, c.APIReader, c.Metrics, c.Installation.RevisionKey),
 		rotations: newRotations(),
 		statuses:  newVersions(),
 		platforms: newPlatforms(c.Installation, c.Rollout),

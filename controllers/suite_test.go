@@ -23,7 +23,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -126,18 +125,40 @@ func startOperator(ctx context.Context) (<-chan struct{}, error) {
 	counted.QPS = -1
 	counted.Impersonate.UserName = operatorUser
 	counted.WrapTransport = func(next http.RoundTripper) http.RoundTripper { return writes.wrap(next) }
-	mgr, err := newOperator(ctx, counted, scheme, gather, nil)
+	mgr, err := newOperator(ctx, counted, gather, part{selector: "!" + shardLabel, image: testImage, rollout: rollout.Policy{MaxConcurrent: 5}})
 	if err != nil {
 		return nil, err
 	}
 	return start(ctx, mgr), nil
 }
 
+// shardLabel of a brand that is not the suite's operator's, but that of a test.
+const shardLabel = "example.com/shard"
+
+// part of all brands, which one operator has.
+type part struct {
+	namespaces []string
+	selector   string
+	// ofFleet is true for one that counts as a part, and writes no class.
+	ofFleet bool
+	image   string
+	rollout rollout.Policy
+}
+
 // newOperator sets an operator up as cmd/manager does.
-func newOperator(ctx context.Context, config *rest.Config, scheme *runtime.Scheme, registry prometheus.Registerer, namespaces []string) (ctrl.Manager, error) {
+func newOperator(ctx context.Context, config *rest.Config, registry prometheus.Registerer, of part) (ctrl.Manager, error) {
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	selector, err := labels.Parse(of.selector)
+	if err != nil {
+		return nil, err
+	}
+	classes := len(of.namespaces) == 0
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
-		Cache:   controllers.CacheOptions(namespaces, labels.Everything(), true, len(namespaces) == 0),
+		Cache:   controllers.CacheOptions(of.namespaces, selector, true, classes),
 		Client:  controllers.ClientOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		// Two operators in one process have controllers of the same name.
@@ -158,10 +179,10 @@ func newOperator(ctx context.Context, config *rest.Config, scheme *runtime.Schem
 	reconciler := controllers.New(controllers.Config{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),
 		Tracer: tracer, Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: served,
-		Classes: len(namespaces) == 0, Rollout: rollout.Policy{MaxConcurrent: 5},
-		Installation: render.Installation{Image: testImage, RevisionKey: []byte("key of the tests")},
+		Classes: classes, Rollout: of.rollout,
+		Installation: render.Installation{Image: of.image, RevisionKey: []byte("key of the tests")},
 	})
-	return mgr, reconciler.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute})
+	return mgr, reconciler.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute, PartOfFleet: of.ofFleet})
 }
 
 // start starts an operator. What it returns is closed when the operator has ended.

@@ -169,6 +169,7 @@ func (r *Reconciler) fold(s *scope) {
 				// On the way there the number changes with every Pod, and each change
 				// would be a write.
 				s.brand.Status.Replicas = observedReplicas(s)
+				r.keepObjects(s)
 			}
 			r.set(s, metav1.Condition{Type: v1alpha1.ConditionReady, Status: v.ready, Reason: v.reason, Message: v.message}, true)
 			r.setWhileTrue(s, v1alpha1.ConditionReconciling, v.reconciling, v.reason, v.message)

@@ -469,6 +469,32 @@ type BrandConnectorStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
+	// objects are what the operator applied for the brand. An operator that starts anew
+	// sends none of them again that is still as it was left.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Objects []AppliedObject `json:"objects,omitempty"`
+}
+
+// AppliedObject is an object that the operator applied for a brand.
+type AppliedObject struct {
+	// kind of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind,omitempty"`
+	// name of the object, in the brand's namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// digest of what was applied and of what came of it. It is a keyed hash and tells
+	// nothing of its inputs.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Digest string `json:"digest,omitempty"`
 }
 
 // ResolvedStatus is what came of a BrandConnector and its ConnectorClass.
