@@ -55,6 +55,7 @@ type options struct {
 
 // rolloutOptions are how brands without a ConnectorClass take up a change of the operator.
 type rolloutOptions struct {
+	paused           bool
 	maxConcurrent    int
 	canaries         string
 	soakTime         time.Duration
@@ -65,6 +66,7 @@ func (o *options) addFlags(f *pflag.FlagSet, getenv func(string) string) {
 	f.StringVar(&o.connectorImage, "connector-image", "", "image of the connector, by digest where it matters (required)")
 	f.StringVar(&o.connectorPullPolicy, "connector-image-pull-policy", "", "Always, IfNotPresent or Never; the cluster's default when empty")
 	f.BoolVar(&o.connectorClasses, "connector-classes", true, "read ConnectorClasses, which needs a ClusterRole; without them a brand that names one is refused")
+	f.BoolVar(&o.rollout.paused, "rollout-paused", false, "let no brand without a ConnectorClass restart because the operator or its flags changed, canaries included")
 	f.IntVar(&o.rollout.maxConcurrent, "rollout-max-concurrent", 5, "brands without a ConnectorClass that may restart at a time because the operator or its flags changed")
 	f.StringVar(&o.rollout.canaries, "rollout-canary-selector", "", "label selector of the brands without a ConnectorClass that take up such a change first; none when empty")
 	f.DurationVar(&o.rollout.soakTime, "rollout-canary-soak-time", time.Minute, "how long those must have been available before the others follow")
@@ -145,7 +147,7 @@ func (o *options) complete() (*settings, error) {
 }
 
 func (o *rolloutOptions) policy() (rollout.Policy, error) {
-	p := rollout.Policy{MaxConcurrent: o.maxConcurrent, SoakTime: o.soakTime}
+	p := rollout.Policy{MaxConcurrent: o.maxConcurrent, Paused: o.paused, SoakTime: o.soakTime}
 	var errs []error
 	if o.maxConcurrent < 1 {
 		errs = append(errs, fmt.Errorf("--rollout-max-concurrent is %d: give at least 1", o.maxConcurrent))

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -48,6 +49,18 @@ func TestABadFlagIsNamedWithItsRemedy(t *testing.T) {
 	}
 }
 
+func TestBrandsWithoutAClassAreHeldByAFlag(t *testing.T) {
+	for _, want := range []bool{false, true} {
+		s, err := parse(t, fmt.Sprintf("--rollout-paused=%t", want)).complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.rollout.Paused != want || s.rollout.MaxConcurrent != 5 {
+			t.Errorf("--rollout-paused=%t: policy %+v", want, s.rollout)
+		}
+	}
+}
+
 func TestEachShardHasALeaderOfItsOwn(t *testing.T) {
 	id := func(args ...string) string {
 		s, err := parse(t, args...).complete()
@@ -75,7 +88,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	usage := command(nil).Flags().FlagUsages()
 	for _, want := range []string{"--connector-image", "--watch-namespaces", "--watch-label-selector", "--leader-elect", "--kubeconfig",
 		"--metrics-bind-address", "--health-probe-bind-address", "--otlp-endpoint", "--max-concurrent-reconciles", "--log-level",
-		"--connector-classes", "--rollout-max-concurrent", "--rollout-canary-selector", "--rollout-canary-soak-time", "--rollout-progress-deadline"} {
+		"--connector-classes", "--rollout-paused", "--rollout-max-concurrent", "--rollout-canary-selector", "--rollout-canary-soak-time", "--rollout-progress-deadline"} {
 		if !strings.Contains(usage, want) {
 			t.Errorf("%s is not in the help", want)
 		}

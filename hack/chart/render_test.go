@@ -132,8 +132,8 @@ func TestClassesAreReadWhereTheRolesAllowIt(t *testing.T) {
 }
 
 func TestRollOutsOfBrandsWithoutAClassArePacedByTheValues(t *testing.T) {
-	got := arguments(t, render(t, operatorChart, "rollout: {maxConcurrent: 3, canary: {selector: 'canary in (yes, maybe)', soakTime: 90s}, progressDeadline: 10m}"))
-	for _, want := range []string{"--rollout-max-concurrent=3", "--rollout-canary-selector=canary in (yes, maybe)", "--rollout-canary-soak-time=90s", "--rollout-progress-deadline=10m"} {
+	got := arguments(t, render(t, operatorChart, "rollout: {paused: true, maxConcurrent: 3, canary: {selector: 'canary in (yes, maybe)', soakTime: 90s}, progressDeadline: 10m}"))
+	for _, want := range []string{"--rollout-paused", "--rollout-max-concurrent=3", "--rollout-canary-selector=canary in (yes, maybe)", "--rollout-canary-soak-time=90s", "--rollout-progress-deadline=10m"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("the arguments %q lack %s", got, want)
 		}
