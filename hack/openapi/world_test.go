@@ -43,7 +43,7 @@ func start(t *testing.T) *world {
 	write(t, filepath.Join(dir, "brand.yaml"), strings.NewReplacer(
 		"http://hexiao-sandbox/zhimai/api/v2", w.sandbox.ZhimaiURL, "http://hexiao-sandbox/top/router/rest", w.sandbox.ALSCURL,
 		"http://hexiao-sandbox", w.sandbox.AdminURL,
-		"name: xiaowang-keruyun}", "name: xiaowang-keruyun}\n    replyDeadline: 1s").Replace(read(t, samples+"/xiaowang.yaml")))
+		"name: xiaowang-keruyun}", "name: xiaowang-keruyun}\n    replyDeadline: 30s").Replace(read(t, samples+"/xiaowang.yaml")))
 	secrets := map[string]string{}
 	for _, doc := range strings.Split(read(t, samples+"/credentials.yaml"), "\n---\n") {
 		var s struct {
