@@ -148,7 +148,12 @@ func (b *bench) interrupt(ctx context.Context, late []string) error {
 		most = max(most, m.backlog())
 		return m.backlog() > 0
 	}
-	if err := poll(ctx, time.Minute, "a backlog after the restart", waiting); err != nil {
+	begun := func() bool {
+		m, err := b.leader.scrape(ctx)
+		// What it has only to look at may be worked off before anybody looks.
+		return waiting() || (err == nil && m.reconciles() >= float64(b.brands))
+	}
+	if err := poll(ctx, time.Minute, "the operator to begin", begun); err != nil {
 		return err
 	}
 	b.found("brands that wait when the first one is created", most, "")
