@@ -202,8 +202,11 @@ func (d *desk) sameVersion(x redeem.Redemption, no int, version *int64) error {
 
 // against is the newest evidence on a leg, if it says the contrary of the verdict. An
 // answer that says nothing either way is passed over: what was said before it stands.
+// What the vendor's record shows as done in part is against "refused" alone; and once the
+// record has turned out not to show the leg, an earlier "not there" is no evidence.
 // Pure.
 func against(verdict redeem.Kind, no int, events []redeem.Event) *redeem.Overruling {
+	unshown := false
 	for i := len(events) - 1; i >= 0; i-- {
 		e := events[i]
 		if e.LegNo != no || e.Kind != "evidence" && e.Kind != "alarm" {
@@ -214,15 +217,19 @@ func against(verdict redeem.Kind, no int, events []redeem.Event) *redeem.Overrul
 			continue
 		}
 		over := &redeem.Overruling{Evidence: strings.TrimSpace(fmt.Sprintf("at %s %s (%s %s)", e.At.UTC().Format("2006-01-02 15:04:05Z"), said.What, said.Detail, said.FlowID))}
+		partly := said.Class == string(redeem.Partly)
 		switch {
-		case said.Kind == string(redeem.Executed) && verdict == redeem.Refused:
+		case said.Class == string(redeem.Unshown):
+			unshown = true
+		case said.Class == string(redeem.Missing) && unshown:
+		case (said.Kind == string(redeem.Executed) || partly) && verdict == redeem.Refused:
 			over.Outcome = redeem.Outcome{Kind: redeem.Executed, Class: redeem.Class(said.Class), Code: said.Code, FlowID: said.FlowID, Detail: said.Detail}
 			return over
 		case said.Kind == string(redeem.Refused) && verdict == redeem.Executed,
 			said.Class == string(redeem.Missing) && verdict == redeem.Executed,
 			said.Class == string(redeem.Differs):
 			return over
-		case said.Kind == string(redeem.Executed), said.Kind == string(redeem.Refused), said.Class == string(redeem.Missing):
+		case partly, said.Kind == string(redeem.Executed), said.Kind == string(redeem.Refused), said.Class == string(redeem.Missing):
 			return nil
 		}
 	}

@@ -119,6 +119,82 @@ func wantRecorded(t *testing.T, r adminapi.Redemption, forced bool) {
 	}
 }
 
+// A call with stored value and something else, of which the vendor's record shows a part.
+func TestAPersonDecidesOnAMixedCall(t *testing.T) {
+	const coupon = "390962138708451328"
+	tests := map[string]struct {
+		fault     fault.Kind
+		coupon    string
+		points    int
+		finds     string
+		decision  string
+		force     bool
+		want      string // the error, empty when it is taken
+		subCode   string
+		alarm     bool
+		overruled bool
+	}{
+		"executed, as the record shows the money and cannot show the rest": {fault: fault.ApplyThenReset, coupon: coupon, points: 50, finds: "partly", decision: "executed", subCode: "000"},
+		"not refused, as the money was taken":                              {fault: fault.ApplyThenReset, coupon: coupon, finds: "partly", decision: "refused", want: "409 evidence decision"},
+		"refused by force, though the money was taken: that is an alarm":   {fault: fault.ApplyThenReset, points: 50, finds: "partly", decision: "refused", force: true, subCode: "202", alarm: true, overruled: true},
+		"refused, when neither money nor coupon was taken":                 {fault: fault.ResetBeforeApply, coupon: coupon, finds: "missing", decision: "refused", subCode: "202"},
+		"not executed, when neither money nor coupon was taken":            {fault: fault.ResetBeforeApply, coupon: coupon, finds: "missing", decision: "executed", want: "409 evidence decision"},
+		"refused, when the record cannot show the points":                  {fault: fault.ResetBeforeApply, coupon: coupon, points: 50, finds: "unshown", decision: "refused", subCode: "202"},
+		"executed, when the record cannot show the points":                 {fault: fault.ResetBeforeApply, points: 50, finds: "unshown", decision: "executed", subCode: "000"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := admintest.Start(t)
+			c.Fault("zhimai", consume, tt.fault, 1)
+			if got := c.VerifyMixed("b1", tt.coupon, tt.points); got.Code != 3001 {
+				t.Fatalf("the till heard %+v", got)
+			}
+			c.InDoubt(1)
+			found, err := c.Client.LookUp(t.Context(), "verify", "b1", adminapi.Person{Who: who})
+			if err != nil || len(found.Items) != 1 || found.Items[0].Verdict != tt.finds || found.Items[0].Detail == "" {
+				t.Fatalf("look-up: %+v, %v", found, err)
+			}
+			resolved, err := decide(c, tt.decision, tt.force)
+			if tt.want != "" {
+				if code(err) != tt.want {
+					t.Errorf("decided: %s, %+v", code(err), resolved)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resolved.Redemption.Contradiction != tt.alarm || (resolved.Overruled != "") != tt.overruled {
+				t.Errorf("contradiction %v, overruled %q", resolved.Redemption.Contradiction, resolved.Overruled)
+			}
+			if got := c.VerifyMixed("b1", tt.coupon, tt.points); got.Code != 0 || got.Result == nil || got.Result.SubCode != tt.subCode {
+				t.Errorf("the till's repeat heard %+v", got)
+			}
+		})
+	}
+}
+
+// A part that turns up after a refusal is as bad as the whole.
+func TestAPartAgainstARefusalRaisesTheAlarm(t *testing.T) {
+	c := admintest.Start(t)
+	c.Fault("zhimai", consume, fault.ApplyThenReset, 1)
+	c.Fault("zhimai", "user.*", fault.Garbage, 0)
+	c.VerifyMixed("b1", "", 50)
+	c.InDoubt(1)
+	if _, err := decide(c, "refused", false); err != nil {
+		t.Fatal(err)
+	}
+	c.Sandbox.Faults().Remove("")
+	found, err := c.Client.LookUp(t.Context(), "VERIFY", "b1", adminapi.Person{Who: who})
+	if err != nil || found.Items[0].Verdict != "partly" || !found.Items[0].Alarm {
+		t.Errorf("look-up: %+v, %v", found, err)
+	}
+	if r, err := c.Client.Redemption(t.Context(), "VERIFY", "b1"); err != nil || !r.Contradiction {
+		t.Errorf("contradiction %v, %v", r.Contradiction, err)
+	}
+}
+
 func TestLaterEvidenceAgainstADecisionRaisesTheAlarm(t *testing.T) {
 	c := admintest.Start(t)
 	c.Fault("zhimai", consume, fault.ApplyThenReset, 1)

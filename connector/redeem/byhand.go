@@ -48,7 +48,7 @@ type Consultation struct {
 
 // Consult asks the vendor now what became of a leg, for a person who looks at it, and
 // keeps the answer in the event log. It concludes nothing: that is the resolver's or
-// the person's. Found for a leg that was concluded as refused raises the alarm.
+// the person's. Found or Partly for a leg that was concluded as refused raises the alarm.
 func (e *Engine) Consult(ctx context.Context, key Key, legNo int, who string) (Consultation, error) {
 	slot := e.begin()
 	defer slot.release()
@@ -70,7 +70,7 @@ func (e *Engine) Consult(ctx context.Context, key Key, legNo int, who string) (C
 	if c.Redemption, err = e.witness(ctx, r, leg, out, who, "look-up by hand: "+string(c.Finding.Verdict)); err != nil {
 		return Consultation{}, err
 	}
-	c.Alarm = leg.State == StateRefused && out.Kind == Executed
+	c.Alarm = leg.State == StateRefused && (out.Kind == Executed || c.Finding.Verdict == Partly)
 	if c.Alarm && !c.Redemption.Contradiction {
 		c.Redemption, _, err = e.contradict(ctx, c.Redemption, leg, out)
 	}

@@ -73,6 +73,13 @@ const (
 	// Differs: something is there under this key, but amount or member differ: a
 	// person must look.
 	Differs Verdict = "differs"
+	// Partly: the vendor executed a part of the leg, as it was asked to, and its record
+	// cannot show what became of the rest. Nothing there contradicts "executed", and it
+	// is evidence against "refused": a person must look.
+	Partly Verdict = "partly"
+	// Unshown: the vendor answered, and its record cannot show what became of the leg,
+	// however often it is asked. Evidence of nothing: a person must look.
+	Unshown Verdict = "unshown"
 	// Inconclusive: the look-up itself failed.
 	Inconclusive Verdict = "inconclusive"
 )

@@ -199,22 +199,37 @@ func (h *held) ask(ctx context.Context) (LegChange, Outcome, Event) {
 		}
 	case Differs:
 		return h.toPerson(out, "the vendor has something else under this key")
+	case Partly, Unshown:
+		return h.partShown(c, f, out)
 	case Missing:
 		return h.missing(ctx, c, out)
 	}
 	return c, out, evidence(h.r, h.leg.No, "look-up: "+string(f.Verdict), out)
 }
 
+// partShown hands a leg to a person whose fate the vendor's record cannot show as a
+// whole: to ask again tells no more. But a vendor may book late, and the parts one after
+// the other, so it is asked until the settle window is over.
+func (h *held) partShown(c LegChange, f Finding, out Outcome) (LegChange, Outcome, Event) {
+	if opens := h.opens(); h.e.Now().Before(opens) {
+		c.NotFound = 0
+		c.NextCheck = earlier(c.NextCheck, opens)
+		return c, out, evidence(h.r, h.leg.No, "look-up: "+string(f.Verdict)+", too early to count", out)
+	}
+	return h.toPerson(out, "the vendor's record cannot show it: "+f.Detail)
+}
+
+// opens is when what the vendor's record lacks begins to count.
+func (h *held) opens() time.Time { return h.leg.SentAt.Add(h.e.cfg.SettleWindow) }
+
 // missing weighs a "not found". It proves nothing until the settle window is over (a
 // vendor may book late), and nothing once. After that a deduction was not made; a
 // reversal was not either, and is made again where its key is idempotent.
 func (h *held) missing(ctx context.Context, c LegChange, out Outcome) (LegChange, Outcome, Event) {
-	now, opens := h.e.Now(), h.leg.SentAt.Add(h.e.cfg.SettleWindow)
+	now, opens := h.e.Now(), h.opens()
 	if now.Before(opens) {
 		c.NotFound = 0
-		if c.NextCheck.After(opens) { // a till waits: ask as soon as the answer counts
-			c.NextCheck = opens
-		}
+		c.NextCheck = earlier(c.NextCheck, opens) // a till waits: ask as soon as the answer counts
 		return c, out, evidence(h.r, h.leg.No, "look-up: missing, too early to count", out)
 	}
 	if c.NotFound++; c.NotFound < missingTwice {
@@ -277,9 +292,18 @@ func (h *held) judgeRefusal(ctx context.Context, out Outcome) (LegChange, Outcom
 			}
 		case Differs:
 			return h.toPerson(Outcome{Class: Class(Differs)}, "the vendor has something else under this key")
+		case Partly:
+			return h.toPerson(Outcome{Class: Class(Partly)}, "a repeat was refused, and yet the vendor executed a part: "+f.Detail)
 		}
 	}
 	return h.conclude(out, "refused under the same key")
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func later(a, b time.Time) time.Time {

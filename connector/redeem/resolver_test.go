@@ -36,6 +36,9 @@ func TestResolution(t *testing.T) {
 			return now
 		}
 	}
+	always := func(v redeem.Verdict) func(redeem.Leg) redeem.Verdict {
+		return func(redeem.Leg) redeem.Verdict { return v }
+	}
 	m := redeem.Missing
 	tests := map[string]struct {
 		strategy redeem.Strategy
@@ -84,6 +87,30 @@ func TestResolution(t *testing.T) {
 		"something else under our key is a person's": {
 			strategy: redeem.QueryFlow, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: found(redeem.Differs),
 			run: time.Minute, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
+		"a part that is shown as executed may become the whole": {
+			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: found(redeem.Partly, redeem.Partly),
+			run: time.Minute, state: redeem.StateExecuted, times: 1,
+		},
+		"and is asked about until the settle window is over": {
+			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: always(redeem.Partly),
+			run: 59 * time.Second, state: redeem.StateUnknown, class: "lost", times: 1,
+		},
+		"then it is a person's": {
+			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: always(redeem.Partly),
+			run: 61 * time.Second, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
+		},
+		"what the record cannot show is asked about until then, too": {
+			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.LostBefore}, finds: always(redeem.Unshown),
+			run: 59 * time.Second, state: redeem.StateUnknown, class: "lost",
+		},
+		"and then a person's": {
+			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.LostBefore}, finds: always(redeem.Unshown),
+			run: 61 * time.Second, state: redeem.StateUnknown, class: "lost", manual: true,
+		},
+		"a repeat that is refused although a part was executed is a person's": {
+			strategy: redeem.ReplaySameBizID, acts: []redeemtest.Act{redeemtest.DoesLost, redeemtest.Refuses}, finds: always(redeem.Partly),
+			run: 2 * time.Second, state: redeem.StateUnknown, class: "lost", manual: true, times: 1,
 		},
 		"bills are searched the same way": {
 			strategy: redeem.QueryBills, acts: []redeemtest.Act{redeemtest.DoesLost}, finds: found(m, m),

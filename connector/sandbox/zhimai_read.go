@@ -85,9 +85,12 @@ type couponParams struct {
 	CardID     string          `json:"cardId"`
 }
 
-// couponStatus lists coupons with their state (Zhimai V2,
-// user.coupon-new-status).
-func (z *zhimaiCall) couponStatus(time.Duration) reply {
+// couponStatus shows coupons with their state (Zhimai V2, user.coupon-new-status). It
+// says which state a coupon is in and not which call put it there: the answer has no
+// bizId. The sample shows one coupon as data, without a list around it; so does the
+// sandbox for one cardId, unless it answers by the tables. A change that is younger than hide
+// is not shown yet.
+func (z *zhimaiCall) couponStatus(hide time.Duration) reply {
 	var p couponParams
 	if err := json.Unmarshal(z.req.Params, &p); err != nil {
 		return zhimaiRefusal(zhimaiBadParam, "参数错误: "+err.Error())
@@ -100,6 +103,7 @@ func (z *zhimaiCall) couponStatus(time.Duration) reply {
 	if !ok {
 		return zhimaiRefusal(zhimaiNoMember, "查询的信息不存在")
 	}
+	z.s.unbook(m.Coupons, m.ID, hide)
 	status := looseText(p.UseStatus)
 	out := list{}
 	for _, c := range m.Coupons {
@@ -107,7 +111,30 @@ func (z *zhimaiCall) couponStatus(time.Duration) reply {
 			out.values = append(out.values, z.coupon(m, c))
 		}
 	}
+	if p.CardID != "" && z.sampleTypes() && len(out.values) == 1 {
+		return z.ok(out.values[0])
+	}
 	return z.ok(out)
+}
+
+// unbook sets coupons of a member back to what they were before the changes that are
+// younger than hide: only an unused coupon is ever spent, and only a redeemed one given back.
+func (s *Sandbox) unbook(coupons []books.Coupon, member string, hide time.Duration) {
+	now := s.now()
+	for _, e := range slices.Backward(s.books.Entries(books.Filter{Vendor: books.Zhimai, Member: member})) {
+		if now.Sub(e.Time) >= hide {
+			return
+		}
+		for i := range coupons {
+			if !slices.Contains(e.Coupons, coupons[i].ID) {
+				continue
+			}
+			coupons[i].Status = books.CouponUnused
+			if e.Kind == books.KindReverse {
+				coupons[i].Status = books.CouponRedeemed
+			}
+		}
+	}
 }
 
 type billParams struct {

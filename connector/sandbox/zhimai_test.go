@@ -12,6 +12,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
 )
 
 const consume = "communal.user.consume"
@@ -269,11 +270,41 @@ func TestZhimaiCouponStatus(t *testing.T) {
 	w := start(t, nil)
 	w.zhimai(consume, consumeParams(o{"couponsCardList": []string{"390962138708451328"}}))
 	const action = "user.coupon-new-status"
-	expect(t, w.zhimai(action, object(o{"customerId": "1001", "cardId": "390962138708451328"})), o{"data/0/useStatus": "1", "data/1": nil})
+	expect(t, w.zhimai(action, object(o{"customerId": "1001", "cardId": "390962138708451328"})), o{"data/useStatus": "1", "data/cardId": "390962138708451328", "data/customerId": "1001"})
+	expect(t, w.zhimai(action, object(o{"customerId": "1001", "cardId": "1"})), o{"status": "true", "data/0": nil})
 	expect(t, w.zhimai(action, object(o{"customerId": "1001", "useStatus": 0})), o{"data/0/cardId": "390962138708451329", "data/1": nil})
 	expect(t, w.zhimai(action, object(o{"customerId": "1001", "useStatus": ""})), o{"data/0/useStatus": "1", "data/1/useStatus": "0"})
 	expect(t, w.zhimai(action, object(o{"customerId": "9"})), o{"status": true, "code": "10002"})
 	expect(t, w.zhimai(action, object(o{})), o{"status": true, "code": "10001"})
+}
+
+func TestZhimaiCouponStatusByTheTables(t *testing.T) {
+	w := start(t, func(c *sandbox.Config) { c.Zhimai.ReplyTypes = "table" })
+	expect(t, w.zhimai("user.coupon-new-status", object(o{"customerId": "1001", "cardId": "390962138708451328"})), o{"data/0/useStatus": "0", "data/1": nil})
+}
+
+// A look-up that lags shows neither the bill nor the coupon's use, nor later its return.
+func TestZhimaiLookUpsThatLagShowNothingNew(t *testing.T) {
+	const coupon, action, reversal = "390962138708451328", "user.coupon-new-status", "r"
+	w := start(t, func(c *sandbox.Config) { c.Zhimai.ReversalAction = reversal })
+	status := func(want string) {
+		t.Helper()
+		expect(t, w.zhimai(action, object(o{"customerId": "1001", "cardId": coupon})), o{"data/useStatus": want})
+	}
+	returned := fields(t, w.zhimai(consume, consumeParams(o{"couponsCardList": []string{coupon}})), "data/bizId")[0]
+	if _, err := w.Sandbox.Faults().Add(fault.Rule{Vendor: "zhimai", Method: "user.*", Kind: fault.NotFound, Seconds: 60}); err != nil {
+		t.Fatal(err)
+	}
+	status("0")
+	expect(t, w.zhimai("user.wealth-bills", object(o{"order_no": "biz-1"})), o{"data/total": "0"})
+	w.pass(time.Minute)
+	status("1")
+	expect(t, w.zhimai("user.wealth-bills", object(o{"order_no": "biz-1"})), o{"data/total": "1"})
+	w.zhimai(reversal, object(o{"bizId": returned, "couponsCardList": []string{coupon}}))
+	status("1")
+	w.pass(time.Minute)
+	status("0")
+	expect(t, w.zhimai("user.wealth-bills", object(o{"order_no": "biz-1"})), o{"data/total": "1"}) // the money was not given back
 }
 
 func TestZhimaiBillsAreFenAndPaged(t *testing.T) {

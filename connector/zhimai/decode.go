@@ -4,6 +4,7 @@ package zhimai
 
 import (
 	"bytes"
+	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,8 @@ type reply struct {
 	empty        bool
 	readable     bool // one JSON object
 	outer, inner verdict
-	data         answer.Object // nil without an object called data
+	data         answer.Object     // nil without an object called data
+	rows         []json.RawMessage // where data is a list in place of an object
 }
 
 // verdict is one level of a reply.
@@ -73,6 +75,8 @@ func decode(httpStatus int, body []byte) reply {
 		r.inner = readVerdict(data)
 	} else if raw := root["data"]; len(raw) > 0 && raw[0] == '{' {
 		r.readable = false // an object that can be read in two ways
+	} else if len(raw) > 0 && raw[0] == '[' {
+		r.rows, _ = root.List("data")
 	}
 	return r
 }

@@ -23,6 +23,9 @@ const (
 	// billsMargin is how far the vendor's clock and ours, and a slow booking, may
 	// put a bill from the time at which the leg was sent.
 	billsMargin = time.Hour
+	// couponLag is how long after the call a coupon may still be shown as unused whose
+	// redemption is being booked.
+	couponLag = 2 * time.Minute
 )
 
 // china is the time zone of the vendor's dates; it has no summer time.
@@ -47,8 +50,13 @@ type bill struct {
 
 // LookUp asks user.wealth-bills for a flow whose order_no is the leg's bizId. That
 // order_no is our bizId is not documented, so this serves brands that have switched
-// it on. It can speak of stored value only: where coupons or points are in the leg,
-// "not there" proves nothing, and "there" leaves their fate to a person.
+// it on.
+//
+// Bills show stored value. Of coupons, user.coupon-new-status shows the state but not the
+// call that brought it about; of points, no look-up names a call. And nowhere does the
+// vendor promise that a consume is done as a whole or not at all. So a leg that carries
+// coupons or points beside stored value is never Found, and Missing only where each part
+// of it is shown as not done.
 func (c *Client) LookUp(ctx context.Context, leg redeem.Leg) redeem.Finding {
 	ctx, span := answer.StartSpan(ctx, c.tracer, Name, Bills, leg.Key)
 	f := c.lookUp(ctx, leg)
@@ -73,10 +81,20 @@ func (c *Client) lookUp(ctx context.Context, leg redeem.Leg) redeem.Finding {
 	if problem != "" {
 		return answer.Inconclusive(problem)
 	}
-	return judgeBills(leg, k, bills)
+	f := judgeBills(leg, k, bills)
+	if f.Verdict == redeem.Differs || len(leg.Coupons) == 0 && leg.Points == 0 {
+		return f
+	}
+	// After the bills: what is booked as a whole in between is then seen here.
+	coupons := c.countCoupons(ctx, leg, k)
+	late := c.now().Sub(leg.SentAt) >= couponLag
+	if f.Verdict == redeem.Found {
+		return judgePaid(leg, coupons, late)
+	}
+	return judgeUnpaid(leg, coupons)
 }
 
-// judgeBills matches key, member and amount.
+// judgeBills matches key, member and amount: what became of the stored value.
 func judgeBills(leg redeem.Leg, k call, bills []bill) redeem.Finding {
 	var mine []bill
 	for _, b := range bills {
@@ -84,10 +102,7 @@ func judgeBills(leg redeem.Leg, k call, bills []bill) redeem.Finding {
 			mine = append(mine, b)
 		}
 	}
-	mixed := len(leg.Coupons) > 0 || leg.Points > 0
 	switch {
-	case len(mine) == 0 && mixed:
-		return answer.Inconclusive("no bill under this bizId, which does not tell what became of coupons and points")
 	case len(mine) == 0:
 		return redeem.Finding{Verdict: redeem.Missing, Detail: "no bill under this bizId"}
 	case len(mine) > 1:
@@ -101,8 +116,6 @@ func judgeBills(leg redeem.Leg, k call, bills []bill) redeem.Finding {
 		return differs("a bill is there for another member")
 	case b.total != leg.Amount:
 		return differs(fmt.Sprintf("a bill is there over %s yuan in place of %s", b.total.Yuan(), leg.Amount.Yuan()))
-	case mixed:
-		return differs("the stored value was spent; what became of coupons and points is not in the bills")
 	}
 	o := redeem.Outcome{
 		Kind: redeem.Executed, Class: "looked-up", Cashier: answer.TillExecuted, Detail: "found by " + Bills, HTTPStatus: 200,
@@ -110,6 +123,43 @@ func judgeBills(leg redeem.Leg, k call, bills []bill) redeem.Finding {
 	}
 	o.Lines = answer.Share(k.Lines, redeem.Executed, o.Cashier, b.gift)
 	return redeem.Finding{Verdict: redeem.Found, Outcome: o, Detail: "a bill is there that matches bizId, member and amount"}
+}
+
+// judgePaid weighs a leg with coupons or points whose stored value was spent, as a bill
+// shows. A coupon that is still unused contradicts that the leg was executed; one
+// that is redeemed may have been redeemed by any call, a second one for the same meal
+// too, so it does not prove it.
+func judgePaid(leg redeem.Leg, coupons couponCount, late bool) redeem.Finding {
+	detail := fmt.Sprintf("a bill matches bizId, member and amount: %s yuan were spent; ", leg.Amount.Yuan()) + rest(leg, coupons)
+	if coupons[couponUnused] > 0 && late {
+		return differs(detail)
+	}
+	return redeem.Finding{Verdict: redeem.Partly, Detail: detail}
+}
+
+// judgeUnpaid weighs a leg with coupons or points under whose bizId there is no bill.
+func judgeUnpaid(leg redeem.Leg, coupons couponCount) redeem.Finding {
+	detail := "no bill under this bizId; " + rest(leg, coupons)
+	switch all := coupons.all(); {
+	case leg.Points > 0:
+	case coupons[couponUnused] == all:
+		return redeem.Finding{Verdict: redeem.Missing, Detail: detail}
+	case coupons[couponUnused]+coupons[couponUnasked] == all:
+		return answer.Inconclusive(detail) // another question may show it
+	}
+	return redeem.Finding{Verdict: redeem.Unshown, Detail: detail}
+}
+
+// rest tells what is known of what is no stored value.
+func rest(leg redeem.Leg, coupons couponCount) string {
+	var known []string
+	if coupons.all() > 0 {
+		known = append(known, coupons.String())
+	}
+	if leg.Points > 0 {
+		known = append(known, fmt.Sprintf("what became of %d points is in no record that names a call", leg.Points))
+	}
+	return strings.Join(known, "; ")
 }
 
 func differs(detail string) redeem.Finding {

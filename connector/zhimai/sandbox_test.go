@@ -170,6 +170,96 @@ func TestALostAnswerIsFoundInTheSandboxsBills(t *testing.T) {
 	}
 }
 
+// What the look-up concludes of a call with more than stored value, held against the books.
+func TestTheSandboxShowsWhatItCanOfAMixedCall(t *testing.T) {
+	const reversal = "communal.user.consume-reverse"
+	one := basket[:2]
+	tests := map[string]struct {
+		lines []redeem.Line
+		fault fault.Kind
+		then  func(t *testing.T, b bench, leg redeem.Leg)
+		want  redeem.Verdict
+	}{
+		"stored value and a coupon, executed":        {lines: one, fault: fault.ApplyThenReset, want: redeem.Partly},
+		"stored value, a coupon and points":          {lines: basket, fault: fault.ApplyThenReset, want: redeem.Partly},
+		"stored value and a coupon, never booked":    {lines: one, fault: fault.ResetBeforeApply, want: redeem.Missing},
+		"stored value and points, never booked":      {lines: []redeem.Line{basket[0], basket[2]}, fault: fault.ResetBeforeApply, want: redeem.Unshown},
+		"never booked, and another spent the coupon": {lines: one, fault: fault.ResetBeforeApply, then: spendCoupon, want: redeem.Unshown},
+		"executed, and another amount is shown": {lines: one, fault: fault.ApplyThenReset, want: redeem.Differs, then: func(t *testing.T, b bench, leg redeem.Leg) {
+			less := int64(24999)
+			if err := b.srv.Sandbox.Plant(sandbox.Plant{Vendor: books.Zhimai, Key: leg.Key, ShowFen: &less}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"executed, and the coupon was given back alone": {lines: one, fault: fault.ApplyThenReset, want: redeem.Differs, then: func(t *testing.T, b bench, leg redeem.Leg) {
+			_, spend := b.spent(t, leg.Key)
+			if _, err := b.srv.Sandbox.Books().Reverse(books.Reversal{Vendor: books.Zhimai, Original: spend.Seq, Key: "back", Coupons: spend.Coupons}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"executed, and given back as a whole": {lines: one, fault: fault.ApplyThenReset, want: redeem.Differs, then: func(t *testing.T, b bench, leg redeem.Leg) {
+			_, spend := b.spent(t, leg.Key)
+			if _, err := b.srv.Sandbox.Books().Reverse(books.Reversal{Vendor: books.Zhimai, Original: spend.Seq, Key: "back", Rest: true}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	}
+	for name, tc := range tests {
+		for _, types := range []string{"sample", "table"} {
+			t.Run(name+", "+types, func(t *testing.T) {
+				b := newBench(t, func(c *sandbox.Config) {
+					c.Zhimai.ReplyTypes, c.Zhimai.ReversalAction = types, reversal
+					c.Faults = []fault.Rule{{Vendor: "zhimai", Method: zhimai.Consume, Nth: 1, Kind: tc.fault}}
+				}, zhimai.Config{})
+				leg := b.leg(t, 1, tc.lines...)
+				leg.SentAt = time.Now().Add(-10 * time.Minute) // so long ago that nothing is on its way
+				if o := b.Send(t.Context(), redeem.Sending{Leg: leg}); o.Kind != redeem.Unknown {
+					t.Fatalf("got %+v", o)
+				}
+				if tc.then != nil {
+					tc.then(t, b, leg)
+				}
+				got := b.LookUp(t.Context(), leg)
+				if got.Verdict != tc.want {
+					t.Errorf("got %s (%s), want %s", got.Verdict, got.Detail, tc.want)
+				}
+				for _, call := range b.srv.Sandbox.Calls(sandbox.CallFilter{}) {
+					if len(call.Unknown) != 0 || call.Rejected != "" {
+						t.Errorf("%s: unknown fields %v, rejected %q", call.Method, call.Unknown, call.Rejected)
+					}
+				}
+			})
+		}
+	}
+}
+
+// spendCoupon redeems the leg's coupon by another call, as a till does that was told to
+// try again.
+func spendCoupon(t *testing.T, b bench, leg redeem.Leg) {
+	t.Helper()
+	other := b.leg(t, 2, redeem.Line{Asset: redeem.Coupon, AssetID: leg.Coupons[0], Count: 1})
+	if o := b.Send(t.Context(), redeem.Sending{Leg: other}); o.Kind != redeem.Executed {
+		t.Fatalf("got %+v", o)
+	}
+}
+
+// Look-ups that lag show nothing of a call, and then all of it.
+func TestTheSandboxsLookUpsMayLag(t *testing.T) {
+	b := newBench(t, func(c *sandbox.Config) {
+		c.Faults = []fault.Rule{
+			{Vendor: "zhimai", Method: zhimai.Consume, Nth: 1, Kind: fault.ApplyThenReset},
+			{Vendor: "zhimai", Method: "user.*", Count: 2, Kind: fault.NotFound, Seconds: 600},
+		}
+	}, zhimai.Config{})
+	leg := b.leg(t, 1, basket[:2]...)
+	b.Send(t.Context(), redeem.Sending{Leg: leg})
+	for _, want := range []redeem.Verdict{redeem.Missing, redeem.Partly} {
+		if got := b.LookUp(t.Context(), leg); got.Verdict != want {
+			t.Errorf("got %s (%s), want %s", got.Verdict, got.Detail, want)
+		}
+	}
+}
+
 func TestTheSandboxGivesBack(t *testing.T) {
 	const action = "communal.user.consume-reverse"
 	b := newBench(t, func(c *sandbox.Config) { c.Zhimai.ReversalAction = action }, zhimai.Config{ReversalAction: action})

@@ -226,7 +226,7 @@ type Findings struct {
 type Finding struct {
 	Leg     int       `json:"leg"`
 	At      time.Time `json:"at"`
-	Verdict string    `json:"verdict"` // found, missing, differs, inconclusive, or cannot-ask
+	Verdict string    `json:"verdict"` // found, missing, differs, partly, unshown, inconclusive, or cannot-ask
 	Detail  string    `json:"detail,omitempty"`
 	Answer  *Answer   `json:"answer,omitempty"` // when found
 	// Alarm: the vendor has what was concluded as refused.

@@ -35,6 +35,9 @@ import (
 const (
 	AtZhimai = "400001" // stored value
 	AtALSC   = "100001" // stored value
+
+	CouponAtZhimai = "400002"
+	PointsAtZhimai = "400003"
 )
 
 const object = `apiVersion: connect.hexiao.dev/v1alpha1
@@ -62,6 +65,14 @@ spec:
   - name: gift-card
     match: {assetMappingIDs: ["400001"]}
     asset: StoredValue
+    provider: zhimai
+  - name: coupons
+    match: {assetMappingIDs: ["400002"]}
+    asset: Coupon
+    provider: zhimai
+  - name: points
+    match: {assetMappingIDs: ["400003"]}
+    asset: Points
     provider: zhimai
   ledger:
     embedded: {size: 1Gi}
@@ -217,10 +228,27 @@ func (c *Connector) Verify(bizID, assetMappingID string) Reply {
 // VerifyFor is Verify for the order T-order and its payment P-order.
 func (c *Connector) VerifyFor(bizID, order, assetMappingID string) Reply {
 	c.t.Helper()
+	return c.verify(bizID, order, fmt.Sprintf(`{"assetMappingId":%q,"assetId":%q,"verifyAmount":2550,"verifyCnt":0}`, assetMappingID, assetMappingID))
+}
+
+// VerifyMixed is Verify at Zhimai with a coupon, points, or both beside the stored value.
+func (c *Connector) VerifyMixed(bizID, coupon string, points int) Reply {
+	c.t.Helper()
+	lines := []string{fmt.Sprintf(`{"assetMappingId":%q,"assetId":"1","verifyAmount":2550,"verifyCnt":0}`, AtZhimai)}
+	if coupon != "" {
+		lines = append(lines, fmt.Sprintf(`{"assetMappingId":%q,"assetId":%q,"verifyAmount":500,"verifyCnt":1}`, CouponAtZhimai, coupon))
+	}
+	if points > 0 {
+		lines = append(lines, fmt.Sprintf(`{"assetMappingId":%q,"assetId":"2","verifyAmount":100,"verifyCnt":%d}`, PointsAtZhimai, points))
+	}
+	return c.verify(bizID, bizID, strings.Join(lines, ","))
+}
+
+func (c *Connector) verify(bizID, order, lines string) Reply {
+	c.t.Helper()
 	body := fmt.Sprintf(`{"bizId":%q,"kryTransOrderNo":"T-%s","kryPaymentNo":"P-%s","kryMemberId":"1001","thirdMemberId":"1001",
 		"mobile":"13912345678","paymentToken":"canary-token","paymentTokenType":"PAYMENT_TOKEN","requestId":"r","kryBrandId":"11342",
-		"kryShopId":"8066287","operatorId":"1543","operatorName":"欧阳金丝雀","memberAssetsVerificationList":[
-		{"assetMappingId":%q,"assetId":%q,"verifyAmount":2550,"verifyCnt":0}]}`, bizID, order, order, assetMappingID, assetMappingID)
+		"kryShopId":"8066287","operatorId":"1543","operatorName":"欧阳金丝雀","memberAssetsVerificationList":[%s]}`, bizID, order, order, lines)
 	return c.said(c.Till.Verify(c.t.Context(), []byte(body)))
 }
 

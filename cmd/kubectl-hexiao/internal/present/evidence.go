@@ -126,6 +126,8 @@ func Finding(f adminapi.Finding) string {
 		"found":        "FOUND: the vendor did it",
 		"missing":      "MISSING: the vendor does not know it",
 		"differs":      "DIFFERS: the vendor has something else under this key",
+		"partly":       "PARTLY: the vendor did a part, and cannot show the rest",
+		"unshown":      "NOT SHOWN: the vendor's record does not tell",
 		"inconclusive": "NO KNOWLEDGE: the vendor's answer says nothing",
 		"cannot-ask":   "CANNOT BE ASKED: look into the vendor's back office",
 	}

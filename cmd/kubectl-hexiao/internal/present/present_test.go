@@ -140,6 +140,7 @@ func TestEvidence(t *testing.T) {
 		{Leg: 0, At: at("12:00:00"), Verdict: "found", Answer: &adminapi.Answer{Kind: "executed", FlowID: "77", TotalFen: 2550}, Alarm: true},
 		{Leg: 0, At: at("12:00:00"), Verdict: "missing", Detail: "no bill"},
 		{Leg: 1, At: at("12:00:00"), Verdict: "differs"}, {Leg: 1, At: at("12:00:00"), Verdict: "inconclusive"}, {Leg: 1, At: at("12:00:00"), Verdict: "cannot-ask"},
+		{Leg: 1, At: at("12:00:00"), Verdict: "partly"}, {Leg: 1, At: at("12:00:00"), Verdict: "unshown"},
 	} {
 		b.WriteString(present.Finding(f) + "\n")
 	}
