@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 )
 
 const patchField = "spec.workload.patch"
@@ -57,7 +61,7 @@ func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration, given *runtim
 			return nil, invalidPatch("the Deployment has no such field or type: %v", err)
 		}
 	}
-	return out, r.checkPatched(out)
+	return out, r.checkPatched(d, out)
 }
 
 // checkPatch refuses to patch what has a field of its own or must not change.
@@ -77,25 +81,31 @@ func (r *renderer) checkPatch(raw []byte) error {
 			return invalidPatch("metadata.%s cannot be patched: only metadata.labels, metadata.annotations and spec can", key)
 		}
 	}
-	spec, _ := p["spec"].(map[string]any)
-	if _, ok := spec["replicas"]; ok {
-		return invalidPatch("spec.replicas cannot be patched: use spec.workload.replicas or spec.workload.autoscaling")
-	}
-	if _, ok := spec["selector"]; ok {
-		return invalidPatch("spec.selector cannot be patched: it cannot change for the life of a Deployment")
-	}
-	if _, ok := spec["strategy"]; ok && r.brand.Spec.Ledger.Embedded != nil {
-		return invalidPatch("spec.strategy cannot be patched with the embedded ledger: two Pods must never have its file open")
-	}
 	return nil
 }
 
 // checkPatched refuses a result whose Pods the operator or the Service would no
-// longer find, or that has lost the connector.
-func (r *renderer) checkPatched(d *appsv1ac.DeploymentApplyConfiguration) error {
-	template := d.Spec.Template
-	if template == nil || template.ObjectMetaApplyConfiguration == nil || template.Spec == nil {
+// longer find, or that has lost the connector. It judges the result, for a strategic
+// merge patch has directives that remove what they do not name.
+func (r *renderer) checkPatched(was, d *appsv1ac.DeploymentApplyConfiguration) error {
+	if d.ObjectMetaApplyConfiguration == nil || d.Spec == nil {
+		return invalidPatch("it removes metadata or spec")
+	}
+	if d.Spec.Template == nil || d.Spec.Template.ObjectMetaApplyConfiguration == nil || d.Spec.Template.Spec == nil {
 		return invalidPatch("it removes the pod template")
+	}
+	template := d.Spec.Template
+	switch {
+	case !equality.Semantic.DeepEqual(was.Spec.Selector, d.Spec.Selector):
+		return invalidPatch("spec.selector cannot be patched: it cannot change for the life of a Deployment")
+	case !equality.Semantic.DeepEqual(was.Spec.Replicas, d.Spec.Replicas):
+		return invalidPatch("spec.replicas cannot be patched: use spec.workload.replicas or spec.workload.autoscaling")
+	case r.brand.Spec.Ledger.Embedded != nil && !equality.Semantic.DeepEqual(was.Spec.Strategy, d.Spec.Strategy):
+		return invalidPatch("spec.strategy cannot be patched with the embedded ledger: two Pods must never have its file open")
+	case d.Spec.Paused != nil && *d.Spec.Paused:
+		return invalidPatch("spec.paused cannot be patched: a rotated credential would not reach the Pods; to leave a brand alone use spec.suspend")
+	case !maps.Equal(own(was.Annotations), own(d.Annotations)) || !maps.Equal(own(was.Spec.Template.Annotations), own(template.Annotations)):
+		return invalidPatch("it changes the operator's own annotations %s*: leave them out", annotationPrefix)
 	}
 	want := Labels(r.brand)
 	for _, labels := range []map[string]string{d.Labels, template.Labels} {
@@ -111,6 +121,16 @@ func (r *renderer) checkPatched(d *appsv1ac.DeploymentApplyConfiguration) error 
 		}
 	}
 	return invalidPatch("it removes the container %s", ContainerName)
+}
+
+// annotationPrefix begins the names of the operator's own annotations.
+const annotationPrefix = v1alpha1.Group + "/"
+
+// own are the operator's own annotations.
+func own(annotations map[string]string) map[string]string {
+	out := maps.Clone(annotations)
+	maps.DeleteFunc(out, func(k, _ string) bool { return !strings.HasPrefix(k, annotationPrefix) })
+	return out
 }
 
 func invalidPatch(format string, args ...any) error {

@@ -178,18 +178,21 @@ func (o *Output) SetTraceParent(traceParent string) {
 // Replicas is the number of Pods asked for, or nil when an autoscaler chooses.
 func (o *Output) Replicas() *int32 { return o.deployment.Spec.Replicas }
 
-// check judges what came of a brand and its class: each was judged alone before.
+// check judges what came of a brand and its class. The API server judged each alone, and
+// perhaps before this version's rules were there.
 func check(brand *v1alpha1.BrandConnector, class *v1alpha1.ConnectorClass) error {
 	if l := brand.Spec.Ledger; l.Postgres == nil && l.Embedded == nil {
 		return &InvalidError{Field: "spec.ledger", Problem: "it is missing, and no ConnectorClass has one for this brand: give spec.ledger.postgres or spec.ledger.embedded, or name a class with a ledger"}
 	}
-	if class == nil {
+	errs := brand.Validate()
+	if len(errs) == 0 {
 		return nil
 	}
-	if errs := brand.Validate(); len(errs) > 0 {
-		return &InvalidError{Field: errs[0].Field, Problem: fmt.Sprintf("with what ConnectorClass %s adds: %s", class.Name, errs[0].ErrorBody())}
+	problem := errs[0].ErrorBody()
+	if class != nil {
+		problem = fmt.Sprintf("with what ConnectorClass %s adds: %s", class.Name, problem)
 	}
-	return nil
+	return &InvalidError{Field: errs[0].Field, Problem: problem}
 }
 
 // renderer holds what the functions that render one object share.

@@ -218,6 +218,16 @@ func TestATraceParentIsNoPartOfTheTemplatesHash(t *testing.T) {
 	}
 }
 
+func TestABrandThatWasStoredBeforeTodaysRulesIsJudgedByThem(t *testing.T) {
+	in := load(t, "testdata/embedded.in.yaml")
+	in.Brand.Spec.Workload.Replicas = new(int32(5))
+	_, err := render.Render(in)
+	var invalid *render.InvalidError
+	if !errors.As(err, &invalid) || !strings.Contains(invalid.Problem, "replicas") {
+		t.Errorf("five Pods on one file: got %v, want an InvalidError about the replicas", err)
+	}
+}
+
 func TestAPatchThatCannotBeTakenNamesItsField(t *testing.T) {
 	tests := map[string]struct {
 		patch, want string
@@ -227,7 +237,13 @@ func TestAPatchThatCannotBeTakenNamesItsField(t *testing.T) {
 		"a wrong type":             {patch: `{"spec":{"template":{"spec":{"hostNetwork":"yes"}}}}`, want: "hostNetwork"},
 		"no object":                {patch: `["a"]`, want: "must be an object"},
 		"replicas":                 {patch: `{"spec":{"replicas":3}}`, want: "use spec.workload.replicas"},
-		"the selector":             {patch: `{"spec":{"selector":{}}}`, want: "spec.selector cannot be patched"},
+		"the selector":             {patch: `{"spec":{"selector":{"matchLabels":{"a":"b"}}}}`, want: "spec.selector cannot be patched"},
+		"the selector removed":     {patch: `{"spec":{"$retainKeys":["template"]}}`, want: "spec.selector cannot be patched"},
+		"metadata removed":         {patch: `{"metadata":null}`, want: "removes metadata or spec"},
+		"the spec removed":         {patch: `{"spec":null}`, want: "removes metadata or spec"},
+		"a Deployment that waits":  {patch: `{"spec":{"paused":true}}`, want: "spec.paused cannot be patched"},
+		"an own annotation":        {patch: `{"spec":{"template":{"metadata":{"annotations":{"connect.hexiao.dev/config-revision":"frozen"}}}}}`, want: "the operator's own annotations connect.hexiao.dev/*"},
+		"own annotations removed":  {patch: `{"spec":{"template":{"metadata":{"annotations":{"$patch":"replace","a":"b"}}}}}`, want: "the operator's own annotations connect.hexiao.dev/*"},
 		"the name":                 {patch: `{"metadata":{"name":"x"}}`, want: "metadata.name cannot be patched"},
 		"the status":               {patch: `{"status":{}}`, want: "status cannot be patched"},
 		"an own label":             {patch: `{"spec":{"template":{"metadata":{"labels":{"app.kubernetes.io/name":"x"}}}}}`, want: "app.kubernetes.io/*"},
@@ -235,6 +251,7 @@ func TestAPatchThatCannotBeTakenNamesItsField(t *testing.T) {
 		"the connector removed":    {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","$patch":"delete"}]}}}}`, want: "removes the container connector"},
 		"the template removed":     {patch: `{"spec":{"template":null}}`, want: "removes the pod template"},
 		"two writers of one file":  {patch: `{"spec":{"strategy":{"type":"RollingUpdate"}}}`, want: "spec.strategy cannot be patched", embedded: true},
+		"the one writer forgotten": {patch: `{"spec":{"$retainKeys":["selector","template","replicas","progressDeadlineSeconds","revisionHistoryLimit"]}}`, want: "spec.strategy cannot be patched", embedded: true},
 		"an unknown patch command": {patch: `{"spec":{"template":{"$patch":"explode"}}}`, want: "strategic merge patch"},
 	}
 	for name, tc := range tests {
