@@ -22,6 +22,7 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
 )
 
 const (
@@ -415,7 +416,7 @@ func TestALookUpByMachineIsAskedFor(t *testing.T) {
 		t.Fatalf("the till heard %+v", got)
 	}
 	// The waits between the checks grow: after the second the next one is ten seconds off.
-	await(t, "two checks", func() bool { items := list(t, c); return len(items) == 1 && items[0].Checks >= 2 })
+	servicetest.Await(t, "two checks", func() bool { items := list(t, c); return len(items) == 1 && items[0].Checks >= 2 })
 	c.Sandbox.Faults().Remove("")
 	retried, err := c.Client.Retry(t.Context(), "VERIFY", "b1", adminapi.Person{Who: who})
 	if err != nil && code(err) != "409 changed " { // the resolver may hold it at this moment
@@ -424,7 +425,7 @@ func TestALookUpByMachineIsAskedFor(t *testing.T) {
 	if err == nil && cmp.Diff([]int{0}, retried.Legs) != "" {
 		t.Errorf("due now: %v", retried.Legs)
 	}
-	await(t, "an answer", func() bool { return len(list(t, c)) == 0 })
+	servicetest.Await(t, "an answer", func() bool { return len(list(t, c)) == 0 })
 	if got := c.Verify("b1", admintest.AtALSC); got.Code != 0 || !got.Result.Success {
 		t.Errorf("the till heard %+v", got)
 	}
@@ -440,15 +441,6 @@ func list(t *testing.T, c *admintest.Connector) []adminapi.Doubt {
 		t.Fatal(err)
 	}
 	return l.Items
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 30 s: no %s", what)
-		}
-	}
 }
 
 func TestAReversalThatNoMachineCanMake(t *testing.T) {

@@ -1,34 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admintest runs a whole connector for a test: a real ledger, the real engine,
-// the sandbox's vendors on sockets, and the admin listener. Zhimai's legs in doubt
-// wait for a person, those of ALSC are looked up.
+// Package admintest runs a whole connector for a test of who decides by hand: that of
+// servicetest, with its admin API. Zhimai's legs in doubt wait for a person, those of
+// ALSC are looked up.
 package admintest
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver, for Tamper
 
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
-	"github.com/hexiao-dev/hexiao/connector/brand"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
-	"github.com/hexiao-dev/hexiao/connector/sandbox/sandboxtest"
 	"github.com/hexiao-dev/hexiao/connector/service"
+	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
 )
 
 // Routes of the brand, by the vendor that spends.
@@ -40,6 +33,8 @@ const (
 	PointsAtZhimai = "400003"
 )
 
+// A till is answered and a vendor called in the time that they take, for a busy machine
+// is no fault: what a test has hang is given up after lateAnswerWindow.
 const object = `apiVersion: connect.hexiao.dev/v1alpha1
 kind: BrandConnector
 metadata: {name: xiaowang}
@@ -47,16 +42,16 @@ spec:
   brandID: "11342"
   keruyun:
     credentialsSecretRef: {name: keruyun}
-    replyDeadline: 1s
+    replyDeadline: 20s
   providers:
     zhimai:
-      endpoint: %s
+      endpoint: http://hexiao-sandbox/zhimai/api/v2
       credentialsSecretRef: {name: zhimai}
-      limits: {lateAnswerWindow: 1s}
+      limits: {lateAnswerWindow: 5s}
     alsc:
-      endpoint: %s
+      endpoint: http://hexiao-sandbox/top/router/rest
       credentialsSecretRef: {name: alsc}
-      limits: {lateAnswerWindow: 1s}
+      limits: {lateAnswerWindow: 5s}
   routes:
   - name: balance
     match: {assetMappingIDs: ["100001"]}
@@ -109,54 +104,13 @@ func StartTraced(t testing.TB, otlp string) *Connector {
 	if otlp != "" {
 		telemetry = fmt.Sprintf("  telemetry: {otlpEndpoint: %q, samplingPercent: 100}\n", otlp)
 	}
-	vendors := sandboxtest.Start(t, sandbox.DemoConfig())
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "brand.yaml"), fmt.Sprintf(object, vendors.ZhimaiURL, vendors.ALSCURL)+telemetry)
-	for path, value := range credentials {
-		write(t, filepath.Join(dir, path), value)
-	}
-	b, err := brand.Load(brand.Files{Object: filepath.Join(dir, "brand.yaml"), Credentials: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var logs lockedBuffer
-	s, err := service.Start(t.Context(), service.Config{
-		Brand: b, Listen: "127.0.0.1:0", AdminListen: "0.0.0.0:0", LedgerPath: filepath.Join(dir, "ledger.db"), AllowFUSE: true,
-		DrainTimeout: 20 * time.Second, Owner: "test", Version: "test", Logger: slog.New(slog.NewJSONHandler(&logs, nil)),
+	running := servicetest.Start(t, servicetest.Config{
+		Vendors: sandbox.DemoConfig(), Object: object + telemetry, Credentials: credentials, AdminListen: "0.0.0.0:0",
 		// What is in doubt is checked fast, and a "not found" counts at once.
 		Timings: service.Timings{SettleWindow: time.Millisecond, ResolverIdle: 20 * time.Millisecond},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("stop the connector: %v", err)
-		}
-		if t.Failed() {
-			t.Logf("the connector's log:\n%s", logs.String())
-		}
-	})
-	c := &Connector{t: t, Sandbox: vendors.Sandbox, Port: port(s.AdminAddr().String()), ledger: filepath.Join(dir, "ledger.db"),
-		Till: sandbox.Keruyun{BaseURL: "http://" + s.Addr().String(), BrandID: "11342", AppKey: credentials["keruyun/appKey"], Token: credentials["keruyun/token"]}}
+	c := &Connector{t: t, Sandbox: running.Sandbox.Sandbox, Till: running.Till, Port: port(running.Service.AdminAddr().String()), ledger: running.LedgerPath}
 	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 20 * time.Second}}
-	c.await("readiness", func() bool {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Client.Base+"/readyz", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := c.Client.HTTP.Do(req)
-		if err != nil {
-			return false
-		}
-		defer func() { _ = resp.Body.Close() }()
-		_, _ = io.Copy(io.Discard, resp.Body)
-		return resp.StatusCode == http.StatusOK
-	})
 	return c
 }
 
@@ -277,7 +231,7 @@ func (c *Connector) Decide(bizID, decision string) {
 // Settled waits until the redemption has its answer.
 func (c *Connector) Settled(bizID string) {
 	c.t.Helper()
-	c.await("answer of "+bizID, func() bool {
+	servicetest.Await(c.t, "answer of "+bizID, func() bool {
 		r, err := c.Client.Redemption(c.t.Context(), "VERIFY", bizID)
 		if err != nil {
 			c.t.Fatal(err)
@@ -302,7 +256,7 @@ func (c *Connector) said(_ int, raw []byte, err error) Reply {
 func (c *Connector) InDoubt(n int) []adminapi.Doubt {
 	c.t.Helper()
 	var items []adminapi.Doubt
-	c.await(fmt.Sprintf("%d legs for a person", n), func() bool {
+	servicetest.Await(c.t, fmt.Sprintf("%d legs for a person", n), func() bool {
 		list, err := c.Client.InDoubt(c.t.Context(), 0)
 		if err != nil {
 			c.t.Fatal(err)
@@ -316,40 +270,4 @@ func (c *Connector) InDoubt(n int) []adminapi.Doubt {
 		return len(items) == n
 	})
 	return items
-}
-
-func (c *Connector) await(what string, done func() bool) {
-	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			c.t.Fatalf("after 20 s: no %s", what)
-		}
-	}
-}
-
-func write(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
