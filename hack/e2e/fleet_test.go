@@ -59,22 +59,9 @@ func (s *story) bringFleetUp(t *testing.T) {
 	apply(t, sample(t, "sandbox.yaml"))
 	apply(t, sample(t, "credentials.yaml"))
 	kubectl(t, "create", "secret", "generic", "ledger", "--from-literal=dsn="+os.Getenv("HEXIAO_TEST_POSTGRES_DSN"))
-	apply(t, `
-apiVersion: connect.hexiao.dev/v1alpha1
-kind: ConnectorClass
-metadata: {name: `+className+`}
-spec:
-  workload: {replicas: 1}
-  ledger:
-    postgres: {dsnSecretRef: {name: ledger, key: dsn}, schemaPrefix: brand_}
-  telemetry: {otlpEndpoint: "http://hexiao-sandbox"}
-  rollout:
-    maxConcurrent: 1
-    canary: {selector: {matchLabels: {tier: canary}}, soakTime: `+soakTime.String()+`}
-    progressDeadline: 15s
-`)
+	apply(t, classObject)
 	for _, b := range fleet {
-		apply(t, b.object())
+		apply(t, b.object("tier: "+map[bool]string{true: "canary", false: "all"}[b == canary]))
 	}
 	ready(t, fleetNames()...)
 	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=120s")
@@ -90,12 +77,28 @@ spec:
 	classSays(t, "RolledOut", "True")
 }
 
+// classObject is what the brands of the fleet have in common.
+var classObject = `
+apiVersion: connect.hexiao.dev/v1alpha1
+kind: ConnectorClass
+metadata: {name: ` + className + `}
+spec:
+  workload: {replicas: 1}
+  ledger:
+    postgres: {dsnSecretRef: {name: ledger, key: dsn}, schemaPrefix: brand_}
+  telemetry: {otlpEndpoint: "http://hexiao-sandbox"}
+  rollout:
+    maxConcurrent: 1
+    canary: {selector: {matchLabels: {tier: canary}}, soakTime: ` + soakTime.String() + `}
+    progressDeadline: 15s
+`
+
 // object is the brand's alone: who it is, and where its members' assets are.
-func (b fleetMember) object() string {
+func (b fleetMember) object(label string) string {
 	return `
 apiVersion: connect.hexiao.dev/v1alpha1
 kind: BrandConnector
-metadata: {name: ` + b.name + `, labels: {tier: ` + map[bool]string{true: "canary", false: "all"}[b == canary] + `}}
+metadata: {name: ` + b.name + `, labels: {` + label + `}}
 spec:
   connectorClassName: ` + className + `
   brandID: "` + b.brandID + `"

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -275,6 +276,27 @@ type auditEvent struct {
 	ObjectRef struct{ Resource, Subresource, Namespace, Name string }
 	// RequestReceivedTimestamp of the request.
 	RequestReceivedTimestamp time.Time
+}
+
+// auditLog is the variable with the path of the API server's audit log, in a native cluster.
+const auditLog = "HEXIAO_CLUSTER_AUDIT_LOG"
+
+// audited are the writes for brands that the audit log has of an operator's service
+// account since a moment, events left out.
+func audited(t *testing.T, account string, since time.Time) (writes []auditEvent) {
+	t.Helper()
+	file, err := os.Open(os.Getenv(auditLog))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, e := range decodeAudit(file) {
+		if e.User.Username == "system:serviceaccount:"+systemNamespace+":"+account && e.ObjectRef.Namespace == namespace &&
+			e.ObjectRef.Resource != "events" && slices.Contains([]string{"create", "update", "patch", "delete"}, e.Verb) && e.RequestReceivedTimestamp.After(since) {
+			writes = append(writes, e)
+		}
+	}
+	return writes
 }
 
 // decodeAudit reads the events of an audit log; a last line that is being written is

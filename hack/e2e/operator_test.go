@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,8 +29,14 @@ const previous = "dist/previous/chart"
 // release installs or upgrades the operator.
 func (s *story) release(t *testing.T, chart string, args ...string) {
 	t.Helper()
-	helm(t, append([]string{"upgrade", "--install", "hexiao", filepath.Join(root, chart), "--namespace", systemNamespace, "--create-namespace",
-		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "3m"}, args...)...)
+	s.releaseAs(t, "hexiao", chart, args...)
+}
+
+func (s *story) releaseAs(t *testing.T, name, chart string, args ...string) {
+	t.Helper()
+	helm(t, append([]string{"upgrade", "--install", name, filepath.Join(root, chart), "--namespace", systemNamespace, "--create-namespace",
+		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "3m",
+		"--take-ownership"}, args...)...)
 }
 
 func (s *story) installPrevious(t *testing.T) {
@@ -124,16 +131,19 @@ type leader struct {
 	since  time.Time
 }
 
+// wholeFleet is the lease of an operator that has all brands.
+const wholeFleet = "hexiao-manager"
+
 func leads(t *testing.T) leader {
 	t.Helper()
-	l, err := lease(t)
+	l, err := lease(t, wholeFleet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func lease(t *testing.T) (leader, error) {
+func lease(t *testing.T, name string) (leader, error) {
 	t.Helper()
 	var l struct {
 		Spec struct {
@@ -141,7 +151,7 @@ func lease(t *testing.T) (leader, error) {
 			AcquireTime    time.Time
 		}
 	}
-	get(t, &l, "lease", "hexiao-manager", "-n", systemNamespace)
+	get(t, &l, "lease", name, "-n", systemNamespace)
 	pod, _, ok := strings.Cut(l.Spec.HolderIdentity, "_")
 	if !ok {
 		return leader{}, fmt.Errorf("nobody leads: %q", l.Spec.HolderIdentity)
@@ -191,7 +201,7 @@ func (s *story) lead(t *testing.T) {
 			// A Pod that is deleted lives on for a moment, and its operator may still do
 			// what was asked for last.
 			eventually(t, "another process leads", func() (err error) {
-				next, err = lease(t)
+				next, err = lease(t, wholeFleet)
 				if err == nil && next.holder == old.holder {
 					err = errors.New(old.holder + " still does")
 				}
@@ -253,18 +263,11 @@ func kill(t *testing.T, pod string) {
 // by the API server's audit log where there is one, else as it was seen.
 func (s *story) nextWrite(t *testing.T, start, since time.Time, seen time.Duration) time.Duration {
 	t.Helper()
-	path := os.Getenv("HEXIAO_CLUSTER_AUDIT_LOG")
-	if path == "" {
+	if os.Getenv(auditLog) == "" {
 		return seen
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for _, e := range decodeAudit(file) {
-		if e.User.Username == "system:serviceaccount:"+systemNamespace+":hexiao-manager" && e.ObjectRef.Namespace == namespace &&
-			e.RequestReceivedTimestamp.After(since) && e.ObjectRef.Resource == "cronjobs" {
+	for _, e := range audited(t, wholeFleet, since) {
+		if e.ObjectRef.Resource == "cronjobs" {
 			return e.RequestReceivedTimestamp.Sub(start)
 		}
 	}
@@ -273,7 +276,12 @@ func (s *story) nextWrite(t *testing.T, start, since time.Time, seen time.Durati
 }
 
 func (s *story) uninstall(t *testing.T) {
-	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "2m")
+	s.uninstallReleases(t, "hexiao")
+}
+
+func (s *story) uninstallReleases(t *testing.T, names ...string) {
+	t.Helper()
+	helm(t, slices.Concat([]string{"uninstall"}, names, []string{"--namespace", systemNamespace, "--wait", "--timeout", "2m"})...)
 	eventually(t, "nothing is left of the operator", func() error {
 		left := kubectl(t, "get", "deployments,replicasets,pods,services", "-n", systemNamespace, "-o", "name")
 		if left != "" {
@@ -297,7 +305,7 @@ func clean(t *testing.T) {
 			kubectl(t, "delete", "namespace", ns.Metadata.Name, "--timeout=120s")
 		}
 	}
-	for _, release := range []string{"hexiao", "hexiao-crds"} {
+	for _, release := range append(slices.Sorted(maps.Values(shards)), "hexiao", "hexiao-crds") {
 		helm(t, "uninstall", release, "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "2m")
 	}
 }
