@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -391,12 +392,27 @@ func TestALedgerDoesNotMoveWithAClass(t *testing.T) {
 	if after := w.deployment(b.Name); after.Generation != before.Generation {
 		t.Error("the Deployment was changed")
 	}
+	// Nor does it when somebody takes the Deployment away, which knew it.
+	must(t, api.Delete(t.Context(), before))
+	w.change(b.Name, func(b *v1alpha1.BrandConnector) { b.Spec.Telemetry.LogLevel = "debug" })
+	w.settled(b.Name)
+	if err := w.get(b.Name, &appsv1.Deployment{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the Deployment was made anew on another ledger (%v)", err)
+	}
+	c = w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonLedgerMoved)
+	if !strings.Contains(c.Message, "postgres:ledger/dsn to postgres:ledger/other") {
+		t.Errorf("message without the Deployment: %s", c.Message)
+	}
 	// Whoever means it writes it into the brand.
 	w.change(b.Name, func(b *v1alpha1.BrandConnector) {
 		b.Spec.Ledger.Postgres = &v1alpha1.PostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "ledger", Key: "other"}}
 	})
 	w.eventually(func() string {
-		if got := w.deployment(b.Name).Annotations[render.AnnotationLedger]; got != "postgres:ledger/other" {
+		d := &appsv1.Deployment{}
+		if err := w.get(b.Name, d); err != nil {
+			return err.Error()
+		}
+		if got := d.Annotations[render.AnnotationLedger]; got != "postgres:ledger/other" {
 			return "the ledger is still " + got
 		}
 		return ""

@@ -15,6 +15,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/progress"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -71,6 +72,9 @@ func resolvedStatus(s *scope) *v1alpha1.ResolvedStatus {
 	if spec.Exposure != nil {
 		out.Hostname = spec.Exposure.Hostname
 	}
+	if was := s.before.Status.Resolved; was != nil && s.has(v1alpha1.ReasonLedgerMoved) {
+		out.Ledger = was.Ledger // the one that the brand must not lose
+	}
 	return out
 }
 
@@ -94,35 +98,20 @@ func (r *Reconciler) observeRotation(s *scope) {
 }
 
 // rolloutHasFailed says that the newest Pods did not become available in time.
-func rolloutHasFailed(d *appsv1.Deployment) bool {
-	c := deploymentCondition(d, appsv1.DeploymentProgressing)
-	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == "ProgressDeadlineExceeded"
-}
+func rolloutHasFailed(d *appsv1.Deployment) bool { return d != nil && progress.Of(d).Failed }
 
 // rolledOut says that all Pods are of the applied template, available, and alone.
 func rolledOut(d *appsv1.Deployment, appliedGeneration int64) bool {
-	if d == nil || d.Generation < appliedGeneration || d.Status.ObservedGeneration < d.Generation {
-		return false
-	}
-	want := int32(1)
-	if d.Spec.Replicas != nil {
-		want = *d.Spec.Replicas
-	}
-	return d.Status.UpdatedReplicas == want && d.Status.Replicas == want && d.Status.AvailableReplicas == want
+	return d != nil && d.Generation >= appliedGeneration && progress.Of(d).Complete()
 }
 
 // deploymentCondition finds a condition of a Deployment that speaks of its newest
 // generation.
 func deploymentCondition(d *appsv1.Deployment, t appsv1.DeploymentConditionType) *appsv1.DeploymentCondition {
-	if d == nil || d.Status.ObservedGeneration < d.Generation {
+	if d == nil {
 		return nil
 	}
-	for i := range d.Status.Conditions {
-		if d.Status.Conditions[i].Type == t {
-			return &d.Status.Conditions[i]
-		}
-	}
-	return nil
+	return progress.Condition(d, t)
 }
 
 // routeProblem says why a Gateway does not serve a route: nothing when it does, and

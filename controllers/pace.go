@@ -30,13 +30,14 @@ func (r *Reconciler) pace(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
+	if movesLedger(live, s) {
+		s.output = nil
+		return nil
+	}
 	notes := render.Notes{Platform: s.platform.revision, Cause: render.CauseBrand, Intent: s.output.Intent}
 	switch {
 	case live == nil:
 		s.output.SetTraceParent(traceParent(ctx))
-	case movesLedger(live, s):
-		s.output = nil
-		return nil
 	case live.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash:
 		s.output.SetTraceParent(live.Spec.Template.Annotations[render.AnnotationTraceParent])
 		if was := render.NotesOf(live.Annotations).Cause; was != "" {
@@ -86,9 +87,13 @@ func traceParent(ctx context.Context) string {
 }
 
 // movesLedger sees to it that a brand does not come by another ledger without its team's
-// doing: what it redeemed would be forgotten.
+// doing: what it redeemed would be forgotten. live is nil when there is no Deployment.
 func movesLedger(live *appsv1.Deployment, s *scope) bool {
-	was, is, moves := render.LedgerMoves(live.Annotations, s.brand, s.resolved)
+	var annotations map[string]string
+	if live != nil {
+		annotations = live.Annotations
+	}
+	was, is, moves := render.LedgerMoves(annotations, s.brand, s.resolved)
 	if !moves {
 		return false
 	}

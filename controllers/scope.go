@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -89,6 +90,11 @@ func (s *scope) whole() *v1alpha1.BrandConnector {
 }
 
 func (s *scope) fault(f fault) { s.faults = append(s.faults, f) }
+
+// has says whether a fault has a reason.
+func (s *scope) has(reason string) bool {
+	return slices.ContainsFunc(s.faults, func(f fault) bool { return f.reason == reason })
+}
 
 // faultOf is the first fault that concerns a condition, with the messages of all of
 // them: who has three Secrets to make wants to hear of three.

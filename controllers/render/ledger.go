@@ -12,8 +12,13 @@ import (
 // Deployment, of which these are the annotations, was made with, without its team's doing:
 // what it redeemed would be forgotten. resolved is the brand with its class under it. A
 // team that gives the ledger itself may name another database, but not another kind.
+// Where there is no such Deployment, because somebody deleted it, the brand's status
+// remembers.
 func LedgerMoves(deployment map[string]string, brand, resolved *v1alpha1.BrandConnector) (was, is string, moves bool) {
 	was, is = deployment[AnnotationLedger], resolved.Spec.Ledger.String()
+	if status := brand.Status; was == "" && status.ConfigRevision != "" && status.Resolved != nil {
+		was = status.Resolved.Ledger
+	}
 	if was == "" || was == is || is == "" {
 		return was, is, false
 	}

@@ -40,3 +40,17 @@ func TestALedgerMovesOnlyByItsTeamsHandAndNeverToAnotherKind(t *testing.T) {
 		})
 	}
 }
+
+func TestALedgerIsRememberedWithoutItsDeployment(t *testing.T) {
+	brand := &v1alpha1.BrandConnector{Status: v1alpha1.BrandConnectorStatus{
+		ConfigRevision: "1", Resolved: &v1alpha1.ResolvedStatus{Ledger: "embedded"}}}
+	resolved := &v1alpha1.BrandConnector{Spec: v1alpha1.BrandConnectorSpec{
+		Ledger: v1alpha1.LedgerSpec{Postgres: &v1alpha1.PostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "ledger", Key: "dsn"}}}}}
+	if was, _, moves := render.LedgerMoves(nil, brand, resolved); was != "embedded" || !moves {
+		t.Errorf("a brand that ran on the embedded ledger: from %q: %v", was, moves)
+	}
+	brand.Status.ConfigRevision = ""
+	if was, _, moves := render.LedgerMoves(nil, brand, resolved); was != "" || moves {
+		t.Errorf("a brand of which nothing was applied yet: from %q: %v", was, moves)
+	}
+}
