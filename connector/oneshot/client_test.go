@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hexiao-dev/hexiao/connector/oneshot"
+	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 )
 
 // till is a scripted server: it counts the requests whose head and body it has read
@@ -160,10 +161,10 @@ func TestAnAnswerIsReadWhole(t *testing.T) {
 }
 
 func TestAFailureSaysWhetherAByteLeft(t *testing.T) {
-	const short = 150 * time.Millisecond
+	const short = 300 * time.Millisecond
 	tests := map[string]struct {
 		script       func(net.Conn, int64) bool
-		timeout      time.Duration
+		timeout      time.Duration // from the request's arrival: a busy machine may be late with the first byte
 		want         failure
 		wantRequests int64
 	}{
@@ -183,13 +184,13 @@ func TestAFailureSaysWhetherAByteLeft(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, tc.script)
-			ctx := t.Context()
-			if tc.timeout > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, tc.timeout)
-				defer cancel()
-			}
+			ctx, reach := oneshottest.Deadline(t.Context())
+			s := serve(t, func(c net.Conn, n int64) bool {
+				if tc.timeout > 0 {
+					time.AfterFunc(tc.timeout, reach)
+				}
+				return tc.script(c, n)
+			})
 			_, err := client(t, oneshot.Config{MaxResponseBytes: 64}).Do(ctx, post(s.url))
 			got := failureOf(t, err)
 			if name == "a reset breaks the body" && got.Cause == oneshot.CauseLost {
@@ -252,7 +253,7 @@ func TestWithoutAConnectionNothingIsSent(t *testing.T) {
 		"nobody listens":                    {t.Context(), oneshot.Config{}, post(nobody), oneshot.CauseDial},
 		"the name does not exist":           {t.Context(), oneshot.Config{DialTimeout: time.Minute}, post("http://no-such-host.invalid/"), oneshot.CauseDial},
 		"the certificate is not known":      {t.Context(), oneshot.Config{}, post(secure.URL), oneshot.CauseTLS},
-		"the server does not speak TLS":     {t.Context(), oneshot.Config{TLSTimeout: 100 * time.Millisecond}, post("https" + strings.TrimPrefix(silent.url, "http")), oneshot.CauseTLS},
+		"the server does not speak TLS":     {t.Context(), oneshot.Config{TLSTimeout: time.Minute}, post("https" + strings.TrimPrefix(silent.url, "http")), oneshot.CauseTLS},
 		"the handshake takes too long":      {t.Context(), oneshot.Config{TLSTimeout: 50 * time.Millisecond}, post("https://" + deaf.Addr().String()), oneshot.CauseTimeout},
 		"the deadline ends the handshake":   {short, oneshot.Config{}, post("https://" + deaf.Addr().String()), oneshot.CauseTimeout},
 		"the caller has given up":           {ended, oneshot.Config{}, post(silent.url), oneshot.CauseCanceled},
@@ -510,21 +511,20 @@ func TestManyExchangesAtOnce(t *testing.T) {
 // A context that ends while an exchange is under way must not leave a broken
 // connection behind for the next one.
 func TestAnEndedContextDoesNotSpoilTheNextExchange(t *testing.T) {
+	reached := make(chan func(), 1) // of the exchange under way
 	s := serve(t, func(c net.Conn, n int64) bool {
+		reach := <-reached
 		if n%2 == 0 {
+			reach()
 			return hang(c, n)
 		}
 		return say(ok, true)(c, n)
 	})
 	c := client(t, oneshot.Config{})
 	for i := range 10 {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		if i%2 == 0 {
-			cancel()
-			ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
-		}
+		ctx, reach := oneshottest.Deadline(t.Context())
+		reached <- reach
 		_, err := c.Do(ctx, post(s.url))
-		cancel()
 		if i%2 == 0 && err != nil {
 			t.Fatalf("exchange %d: %v", i, err)
 		}

@@ -15,9 +15,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/sandboxtest"
 )
 
 func (w *world) fault(rules ...fault.Rule) {
@@ -92,12 +94,13 @@ func TestEveryFaultAtBothVendors(t *testing.T) {
 				},
 			}
 			for vendor, want := range map[books.Vendor]string{books.Zhimai: tc.zhimai, books.ALSC: tc.alsc} {
-				ctx, cancel := context.WithCancel(context.Background())
-				if tc.rule.Kind == fault.ApplyThenHang {
-					ctx, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
+				ctx := t.Context()
+				if tc.rule.Kind == fault.ApplyThenHang { // who waits gives up, but not before it is applied
+					waiting, giveUp := oneshottest.Deadline(ctx)
+					ctx = waiting
+					go func() { w.awaitBooking(vendor); giveUp() }()
 				}
 				a := calls[vendor](ctx)
-				cancel()
 				if got := told(a); !strings.HasPrefix(got, want) {
 					t.Errorf("%s: got %q, want %q", vendor, got, want)
 				}
@@ -161,19 +164,22 @@ func TestLookUpsLag(t *testing.T) {
 
 func TestASlowVendorBooksAfterTheCallerLeft(t *testing.T) {
 	w := start(t, nil)
-	w.fault(fault.Rule{Kind: fault.Slow, DelayBefore: fault.Duration(300 * time.Millisecond)})
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
+	w.fault(fault.Rule{Kind: fault.Slow, DelayBefore: fault.Duration(2 * time.Second)})
+	ctx, leave := oneshottest.Deadline(t.Context())
+	go func() { sandboxtest.AwaitFault(t, w.Server); leave() }()
 	if a := w.post(ctx, w.ZhimaiURL, "application/json", w.zhimaiBody(consume, consumeParams(), nil)); told(a) != "nothing" {
 		t.Fatalf("got %q", told(a))
 	}
 	if n := len(w.Sandbox.Books().Entries(books.Filter{})); n != 0 {
 		t.Fatalf("booked %d times too early", n)
 	}
-	for deadline := time.Now().Add(10 * time.Second); len(w.Sandbox.Books().Entries(books.Filter{})) == 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("never booked")
-		}
+	w.awaitBooking(books.Zhimai)
+}
+
+// awaitBooking waits until a vendor has booked something.
+func (w *world) awaitBooking(vendor books.Vendor) {
+	for len(w.Sandbox.Books().Entries(books.Filter{Vendor: vendor})) == 0 && w.t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -252,9 +258,7 @@ func TestGoingDownResetsRunningCalls(t *testing.T) {
 	w.fault(fault.Rule{Kind: fault.ApplyThenHang})
 	got := make(chan answer, 1)
 	go func() { got <- w.zhimai(consume, consumeParams()) }()
-	for len(w.Sandbox.Books().Entries(books.Filter{})) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	w.awaitBooking(books.Zhimai)
 	if err := w.Sandbox.SetDown(books.Zhimai, sandbox.Refuse); err != nil {
 		t.Fatal(err)
 	}
@@ -268,9 +272,7 @@ func TestShutdownEndsHangingCalls(t *testing.T) {
 	w.fault(fault.Rule{Kind: fault.ApplyThenHang})
 	got := make(chan answer, 1)
 	go func() { got <- w.zhimai(consume, consumeParams()) }()
-	for len(w.Sandbox.Books().Entries(books.Filter{})) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	w.awaitBooking(books.Zhimai)
 	if err := w.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}

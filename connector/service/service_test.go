@@ -21,6 +21,7 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/sandboxtest"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/spans"
 	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
 )
@@ -401,7 +402,7 @@ func TestOnTheOrderToStopCallsUnderWayEnd(t *testing.T) {
 		_, reply, err := f.Till.Verify(context.Background(), []byte(readSample(t, "request.json")))
 		replied <- outcome{reply, err}
 	}()
-	servicetest.Await(t, "call under way", func() bool { return f.Sandbox.Sandbox.Faults().Rules()[0].Fired > 0 })
+	sandboxtest.AwaitFault(t, f.Sandbox)
 	f.Stop()
 	got := <-replied
 	if got.err != nil {

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -20,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -62,24 +62,25 @@ func TestACallThatDoesNotLeaveIsNotSent(t *testing.T) {
 
 func TestALostAnswerIsUnknown(t *testing.T) {
 	released := make(chan struct{})
+	ctx, reach := oneshottest.Deadline(t.Context())
 	tests := map[string]struct {
 		answer func(int, string) (int, string)
 		want   redeem.Class
 	}{
-		"the vendor hangs":       {func(int, string) (int, string) { <-released; return 200, done10 }, "timeout"},
+		"the vendor hangs":       {func(int, string) (int, string) { reach(); <-released; return 200, done10 }, "timeout"},
 		"the vendor hangs up":    {func(int, string) (int, string) { panic(http.ErrAbortHandler) }, "connection-lost"},
 		"the answer is oversize": {says(strings.Repeat(" ", 2<<20)), "too-large"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			v := serve(t, tc.answer)
-			window := time.Minute
+			waiting := t.Context()
 			if tc.want == "timeout" {
 				defer close(released)
-				window = 300 * time.Millisecond
+				waiting = ctx
 			}
 			c := client(t, v.url, Config{}, Deps{})
-			got := tell(c.Send(withTimeout(t, window), sending(t, c, request(), value(0, 1000))))
+			got := tell(c.Send(waiting, sending(t, c, request(), value(0, 1000))))
 			if diff := cmp.Diff(told{Kind: redeem.Unknown, Class: tc.want}, got); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
 			}

@@ -3,7 +3,6 @@
 package zhimai
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -126,11 +125,4 @@ func legOf(p redeem.LegPlan) redeem.Leg {
 		MemberRef: p.MemberRef, Amount: p.Amount, Points: p.Points, Coupons: p.Coupons,
 		SentAt: time.Unix(1547186244, 0),
 	}
-}
-
-func withTimeout(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

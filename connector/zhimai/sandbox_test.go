@@ -3,7 +3,6 @@
 package zhimai_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hexiao-dev/hexiao/connector/oneshot"
+	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
@@ -129,9 +129,11 @@ func TestNoFaultMakesTheClientLieOrRepeat(t *testing.T) {
 				b := newBench(t, func(c *sandbox.Config) { c.Faults = []fault.Rule{rule} }, zhimai.Config{})
 				for n := 1; n <= 3; n++ { // the fault meets a connection that is used again
 					leg := b.leg(t, n, redeem.Line{Asset: redeem.StoredValue, Amount: 1000})
-					ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+					ctx, giveUp := oneshottest.Deadline(t.Context())
+					if kind == fault.ApplyThenHang && n == 2 {
+						go func() { sandboxtest.AwaitFault(t, b.srv); giveUp() }()
+					}
 					o := b.Send(ctx, redeem.Sending{Leg: leg})
-					cancel()
 					booked, _ := b.spent(t, leg.Key)
 					if booked > 1 {
 						t.Fatalf("call %d was booked %d times", n, booked)

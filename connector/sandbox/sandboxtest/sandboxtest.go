@@ -32,3 +32,10 @@ func Start(t testing.TB, cfg sandbox.Config, opts ...sandbox.Option) *sandbox.Se
 	})
 	return srv
 }
+
+// AwaitFault waits until the sandbox's first fault befalls a call, or the test ends.
+func AwaitFault(t testing.TB, s *sandbox.Server) {
+	for s.Sandbox.Faults().Rules()[0].Fired == 0 && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
