@@ -52,9 +52,11 @@ type BrandConnectorList struct {
 // BrandConnectorSpec declares one brand.
 //
 // +kubebuilder:validation:XValidation:rule="self.routes.all(r, r.provider == 'zhimai' ? has(self.providers.zhimai) : has(self.providers.alsc))",message="every route's provider must be configured under spec.providers"
+// +kubebuilder:validation:XValidation:rule="self.routes.all(r, r.provider != 'alsc' || r.asset == 'StoredValue' || !has(self.providers.alsc) || has(self.providers.alsc.brandID))",message="a route of Coupon or Points to alsc needs spec.providers.alsc.brandID, ALSC's own id of the brand: without it every such request would be refused"
+// +kubebuilder:validation:XValidation:rule="self.routes.all(r, r.provider != 'alsc' || r.asset == 'StoredValue') || has(self.shopsConfigMapRef) || (has(self.shops) && self.shops.exists(s, has(s.alsc)))",message="a route of Coupon or Points to alsc needs ALSC's own ids of the shops: list each shop with its alsc.shopID in spec.shops, or in the ConfigMap of spec.shopsConfigMapRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.replicas) || self.workload.replicas <= 1",message="the embedded ledger is one file: spec.workload.replicas must be 1 at most; use spec.ledger.postgres for more"
 // +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(self.ledger.embedded) || !has(self.workload) || !has(self.workload.autoscaling)",message="the embedded ledger is one file: spec.workload.autoscaling needs spec.ledger.postgres"
-// +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(oldSelf.ledger) || has(self.ledger.embedded) == has(oldSelf.ledger.embedded)",message="spec.ledger cannot change its kind: what was redeemed would be forgotten; create a new BrandConnector and move the ledger"
+// +kubebuilder:validation:XValidation:rule="!has(self.ledger) || !has(oldSelf.ledger) || has(self.ledger.embedded) == has(oldSelf.ledger.embedded)",message="spec.ledger cannot change its kind: what was redeemed would be forgotten and could be charged again, and nothing carries an embedded ledger into PostgreSQL or back; keep the kind that the brand began with"
 // +kubebuilder:validation:XValidation:rule="!has(self.retention) || !has(self.ledger) || has(self.ledger.postgres)",message="spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped"
 // +kubebuilder:validation:XValidation:rule="!has(self.shops) || !has(self.shopsConfigMapRef)",message="give spec.shops or spec.shopsConfigMapRef, not both"
 type BrandConnectorSpec struct {
@@ -83,13 +85,14 @@ type BrandConnectorSpec struct {
 	// +required
 	Providers ProvidersSpec `json:"providers,omitempty,omitzero"` //nolint:kubeapilinter // a CEL rule with a better message demands one
 
-	// routes say which asset lives at which provider. The first match wins; a line
-	// that no route matches is refused and nothing is sent.
+	// routes say which asset lives at which provider. No two name the same
+	// assetMappingID; a line that no route matches is refused and nothing is sent.
 	// +required
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(r, self.all(o, o.name == r.name || !sets.intersects(o.match.assetMappingIDs, r.match.assetMappingIDs)))",message="spec.routes: an id stands in match.assetMappingIDs of two routes; the first route wins, so the second could never match it: name each id in one route"
 	Routes []Route `json:"routes,omitempty"`
 
 	// shops lists exceptions only: by default a shop is named to a provider by
@@ -295,7 +298,7 @@ type RouteMatch struct {
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=64
 	AssetMappingIDs []string `json:"assetMappingIDs,omitempty"`

@@ -58,7 +58,7 @@ type ConnectorClassSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^[^\s]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[0-9A-Za-z_][-.0-9A-Za-z_]{0,127})?(@sha256:[0-9a-f]{64})?$')",message="spec.image must be the name of an image: registry.example/hexiao/connector with a tag (:1.0), a digest (@sha256: and 64 hexadecimal digits) or both"
 	Image string `json:"image,omitempty"`
 	// imagePullPolicy of the connector. Left out: the operator's.
 	// +optional

@@ -64,10 +64,26 @@ var (
 	actionPattern    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 	sqlSchemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 	namePattern      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
-	schedulePattern  = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9*,/-]+ [0-9*,/-]+ [0-9*?,/-]+ [0-9A-Za-z*,/-]+ [0-9A-Za-z*?,/-]+)$`)
+	schedulePattern  = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|` + cronFields() + `)$`)
 	timeZonePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
 	anyText          = regexp.MustCompile(``)
 )
+
+// cronFields is a pattern of the five fields of a schedule in Cron syntax. What it takes
+// Kubernetes takes, but for a range whose end is before its beginning.
+func cronFields() string {
+	field := func(any, value string) string {
+		item := "(" + any + "|" + value + "(-" + value + ")?)(/[1-9][0-9]*)?"
+		return item + "(," + item + ")*"
+	}
+	return strings.Join([]string{
+		field("[*]", "[0-5]?[0-9]"),
+		field("[*]", "([01]?[0-9]|2[0-3])"),
+		field("[*?]", "(0?[1-9]|[12][0-9]|3[01])"),
+		field("[*]", "(0?[1-9]|1[0-2]|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))"),
+		field("[*?]", "([0-6]|(?i:sun|mon|tue|wed|thu|fri|sat))"),
+	}, " ")
+}
 
 type validator struct{ errs field.ErrorList }
 
@@ -237,6 +253,13 @@ func (v *validator) limits(p *field.Path, l *ProviderLimits) {
 		"lateAnswerWindow must be between 1s and 5m")
 }
 
+// Bounds of the routes. An API server compares each id with each of the other routes',
+// and it bounds that work: with more of either it would refuse the rule, or a full brand.
+const (
+	maxRoutes   = 16
+	maxMappings = 64
+)
+
 // set demands that a list, which may be absent, has no doubles and only texts of
 // up to 64 characters.
 func (v *validator) set(p *field.Path, items []string, most int) {
@@ -257,10 +280,11 @@ func (v *validator) routes(p *field.Path, s *BrandConnectorSpec) {
 	if len(s.Routes) == 0 {
 		v.required(p, "route at least one asset")
 	}
-	if len(s.Routes) > 64 {
-		v.errs = append(v.errs, field.TooMany(p, len(s.Routes), 64))
+	if len(s.Routes) > maxRoutes {
+		v.errs = append(v.errs, field.TooMany(p, len(s.Routes), maxRoutes))
 	}
 	names := map[string]bool{}
+	routed := map[string]string{}
 	for i, r := range s.Routes {
 		p := p.Index(i)
 		v.text(p.Child("name"), r.Name, 63, labelPattern)
@@ -272,12 +296,33 @@ func (v *validator) routes(p *field.Path, s *BrandConnectorSpec) {
 		if len(r.Match.AssetMappingIDs) == 0 {
 			v.required(ids, "name at least one assetMappingId")
 		}
-		v.set(ids, r.Match.AssetMappingIDs, 256)
+		v.set(ids, r.Match.AssetMappingIDs, maxMappings)
+		for at, id := range r.Match.AssetMappingIDs {
+			if before, ok := routed[id]; ok && before != r.Name {
+				v.invalid(ids.Index(at), id, fmt.Sprintf("the route %s has this id already; the first route wins, so this one could never match it: name each id in one route", before))
+				continue
+			}
+			routed[id] = r.Name
+		}
 		v.enum(p.Child("asset"), string(r.Asset), "StoredValue", "Coupon", "Points")
 		v.enum(p.Child("provider"), string(r.Provider), "zhimai", "alsc")
 		if r.Provider == ProviderZhimai && s.Providers.Zhimai == nil || r.Provider == ProviderAlsc && s.Providers.Alsc == nil {
 			v.invalid(p.Child("provider"), r.Provider, "every route's provider must be configured under spec.providers")
 		}
+		if r.Provider == ProviderAlsc && r.Asset != AssetStoredValue {
+			v.alscIDs(p, r.Asset, s)
+		}
+	}
+}
+
+// alscIDs demands what ALSC's call that spends points and coupons cannot do without: it
+// knows brand and shops by ALSC's own ids alone (alibaba.alsc.crm.open.assert.verify).
+func (v *validator) alscIDs(p *field.Path, asset Asset, s *BrandConnectorSpec) {
+	if s.Providers.Alsc != nil && s.Providers.Alsc.BrandID == "" {
+		v.invalid(p.Child("asset"), asset, "a route of Coupon or Points to alsc needs spec.providers.alsc.brandID, ALSC's own id of the brand: without it every such request would be refused")
+	}
+	if s.ShopsConfigMapRef == nil && !slices.ContainsFunc(s.Shops, func(shop Shop) bool { return shop.Alsc != nil }) {
+		v.invalid(p.Child("asset"), asset, "a route of Coupon or Points to alsc needs ALSC's own ids of the shops: list each shop with its alsc.shopID in spec.shops, or in the ConfigMap of spec.shopsConfigMapRef")
 	}
 }
 
@@ -296,15 +341,19 @@ func (v *validator) shops(p *field.Path, s *BrandConnectorSpec) {
 
 // shopList judges the entries, wherever the list stands.
 func (v *validator) shopList(p *field.Path, shops []Shop) {
+	unique(v, p, shops, v.shop, "kryShopID", func(s *Shop) string { return s.KryShopID })
+}
+
+// unique judges the elements of a list, whose ids must differ. id is the field that has it.
+func unique[T any](v *validator, p *field.Path, list []T, judge func(*field.Path, *T), id string, of func(*T) string) {
 	seen := map[string]bool{}
-	for i := range shops {
-		p := p.Index(i)
-		v.shop(p, &shops[i])
-		if id := shops[i].KryShopID; seen[id] {
-			v.errs = append(v.errs, field.Duplicate(p.Child("kryShopID"), id))
-		} else {
-			seen[id] = true
+	for i := range list {
+		p, is := p.Index(i), of(&list[i])
+		judge(p, &list[i])
+		if seen[is] {
+			v.errs = append(v.errs, field.Duplicate(p.Child(id), is))
 		}
+		seen[is] = true
 	}
 }
 
@@ -325,16 +374,7 @@ func (v *validator) operators(p *field.Path, list []Operator) {
 	if len(list) > 2000 {
 		v.errs = append(v.errs, field.TooMany(p, len(list), 2000))
 	}
-	seen := map[string]bool{}
-	for i := range list {
-		p := p.Index(i)
-		v.operator(p, &list[i])
-		if id := list[i].KryOperatorID; seen[id] {
-			v.errs = append(v.errs, field.Duplicate(p.Child("kryOperatorID"), id))
-		} else {
-			seen[id] = true
-		}
-	}
+	unique(v, p, list, v.operator, "kryOperatorID", func(o *Operator) string { return o.KryOperatorID })
 }
 
 func (v *validator) operator(p *field.Path, o *Operator) {
@@ -473,16 +513,26 @@ func (v *validator) telemetry(p *field.Path, t *TelemetrySpec) {
 }
 
 func (v *validator) reconciliation(p *field.Path, r *ReconciliationSpec) {
-	v.text(p.Child("schedule"), r.Schedule, 128, schedulePattern)
-	v.text(p.Child("timeZone"), r.TimeZone, 64, timeZonePattern)
+	v.schedule(p, r.Schedule, r.TimeZone)
 	v.duration(p.Child("window"), r.Window, 2*time.Hour, 32*24*time.Hour,
 		"spec.reconciliation.window must be between 2h and 768h (32 days)")
 }
 
+func (v *validator) schedule(p *field.Path, schedule, zone string) {
+	v.text(p.Child("schedule"), schedule, 128, anyText)
+	if schedule != "" && !schedulePattern.MatchString(schedule) {
+		v.invalid(p.Child("schedule"), schedule, p.Child("schedule").String()+
+			" must be five fields of Cron (minute, hour, day of the month, month, day of the week), such as 0 5 * * *, or a word such as @daily; its zone is "+p.Child("timeZone").String())
+	}
+	v.text(p.Child("timeZone"), zone, 64, anyText)
+	if zone != "" && !timeZonePattern.MatchString(zone) {
+		v.invalid(p.Child("timeZone"), zone, p.Child("timeZone").String()+" must be the IANA name of a zone, such as Asia/Shanghai")
+	}
+}
+
 func (v *validator) retention(p *field.Path, s *BrandConnectorSpec) {
 	r := s.Retention
-	v.text(p.Child("schedule"), r.Schedule, 128, schedulePattern)
-	v.text(p.Child("timeZone"), r.TimeZone, 64, timeZonePattern)
+	v.schedule(p, r.Schedule, r.TimeZone)
 	v.between(p.Child("olderThan"), int64(r.OlderThan), 400, 36500)
 	if s.Ledger.Embedded != nil {
 		v.invalid(p, "", "spec.retention needs spec.ledger.postgres: an embedded ledger has one writer, the connector; retire its old redemptions by hand while the connector is stopped")

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	imagePattern        = regexp.MustCompile(`^[^\s]+$`)
+	imagePattern        = regexp.MustCompile(`^(([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[0-9A-Za-z_][-.0-9A-Za-z_]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 	hostTemplatePattern = regexp.MustCompile(`^([a-z0-9]|\{name\}|\{namespace\})([-.a-z0-9]|\{name\}|\{namespace\})*$`)
 )
 
@@ -24,7 +24,10 @@ func (c *ConnectorClass) Validate() field.ErrorList {
 	v := &validator{}
 	p := field.NewPath("spec")
 	s := &c.Spec
-	v.optional(p.Child("image"), s.Image, 512, imagePattern)
+	v.optional(p.Child("image"), s.Image, 512, anyText)
+	if s.Image != "" && !imagePattern.MatchString(s.Image) {
+		v.invalid(p.Child("image"), s.Image, "spec.image must be the name of an image: registry.example/hexiao/connector with a tag (:1.0), a digest (@sha256: and 64 hexadecimal digits) or both")
+	}
 	v.enum(p.Child("imagePullPolicy"), s.ImagePullPolicy, "", "Always", "IfNotPresent", "Never")
 	v.workload(p.Child("workload"), &s.Workload)
 	if s.Ledger != nil {

@@ -33,7 +33,8 @@ type validationCase struct {
 	Patch map[string]any  `json:"patch"`
 	Want  string          `json:"want"`
 	// File is "accepted" where a file is judged otherwise, because what the API server
-	// refuses cannot be told there from what was left out.
+	// refuses cannot be told there from what was left out, and "unreadable" where it is
+	// refused before it is judged.
 	File string `json:"file"`
 }
 
@@ -222,6 +223,16 @@ func TestAFileIsJudgedAsTheAPIServerJudges(t *testing.T) {
 		if tc.From != nil {
 			return // a file has no older self
 		}
+		if tc.File == "unreadable" {
+			raw, err := object(t, merged(base, tc.Patch)).MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := v1alpha1.Decode(raw, &v1alpha1.BrandConnector{}); err == nil {
+				t.Fatal("it can be read")
+			}
+			return
+		}
 		object := kinds[kind].decode(t, object(t, merged(base, tc.Patch)))
 		object.Default()
 		errs := object.Validate()
@@ -235,6 +246,43 @@ func TestAFileIsJudgedAsTheAPIServerJudges(t *testing.T) {
 			t.Fatalf("accepted, but the API server says %q", tc.Want)
 		}
 	})
+}
+
+// TestABrandWithEveryRouteIsAccepted: the rules over the routes must be within what an API
+// server allows them to cost, for the largest brand too.
+func TestABrandWithEveryRouteIsAccepted(t *testing.T) {
+	var routes []any
+	for i := range 16 {
+		var ids []any
+		for j := range 64 {
+			ids = append(ids, fmt.Sprintf("%064d", i*64+j))
+		}
+		routes = append(routes, map[string]any{
+			"name": fmt.Sprintf("route-%d", i), "match": map[string]any{"assetMappingIDs": ids}, "asset": "StoredValue", "provider": "alsc",
+		})
+	}
+	base := loadTable(t, "BrandConnector").Base
+	u := object(t, merged(base, map[string]any{"spec": map[string]any{"routes": routes}}))
+	if _, err := connect(t)("BrandConnector").Create(t.Context(), u, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+		t.Errorf("the API server: %v", err)
+	}
+	b := brand(t, u)
+	b.Default()
+	if errs := b.Validate(); len(errs) > 0 {
+		t.Errorf("a file: %v", errs.ToAggregate())
+	}
+}
+
+func TestAMappingOfTwoRoutesIsNamedByItsField(t *testing.T) {
+	b := brand(t, object(t, loadTable(t, "BrandConnector").Base))
+	second := b.Spec.Routes[0]
+	second.Name, second.Match.AssetMappingIDs = "gift-card", []string{"400001", "100001"}
+	b.Spec.Routes = append(b.Spec.Routes, second)
+	b.Default()
+	want := `spec.routes[1].match.assetMappingIDs[1]: Invalid value: "100001": the route balance has this id already`
+	if errs := b.Validate(); len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), want) {
+		t.Errorf("got %v, want %s …", errs, want)
+	}
 }
 
 func TestDefaultFillsWhatTheAPIServerFills(t *testing.T) {

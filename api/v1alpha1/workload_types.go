@@ -9,10 +9,15 @@ import (
 
 // EmbeddedLedger is an SQLite file on a PersistentVolumeClaim.
 type EmbeddedLedger struct {
-	// size of the claim.
+	// size of the claim, such as 10Gi. It may grow where the StorageClass allows it, and
+	// cannot shrink.
 	// +optional
 	// +kubebuilder:default="1Gi"
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('64Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0",message="spec.ledger.embedded.size must be between 64Mi and 1Ti"
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self))",message="spec.ledger.embedded.size must be a number of bytes with a unit of Kubernetes, such as 512Mi or 10Gi"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('64Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0)",message="spec.ledger.embedded.size must be between 64Mi and 1Ti"
+	// +kubebuilder:validation:XValidation:rule="!isQuantity(string(self)) || !isQuantity(string(oldSelf)) || quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="spec.ledger.embedded.size cannot shrink, as no volume can: give what it was, or more"
 	Size *resource.Quantity `json:"size,omitempty"`
 	// storageClassName of the claim; the cluster's default when left out. A network
 	// file system is refused by the connector: SQLite's locks do not hold there.
