@@ -3,10 +3,10 @@
 package alsc
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -37,21 +37,11 @@ type call struct {
 	BizDate    string        `json:"bizDate,omitempty"` // GMT+8
 	Remark     string        `json:"remark,omitempty"`
 	ExtInfo    string        `json:"extInfo,omitempty"`
-	Lines      []answer.Line `json:"lines"`
+	Lines      []basket.Line `json:"lines"`
 }
 
 func (c call) totals() (value redeem.Fen, points int64, vouchers []string) {
-	for _, l := range c.Lines {
-		switch l.Asset {
-		case redeem.StoredValue:
-			value += l.Amount
-		case redeem.Points:
-			points += l.Count
-		case redeem.Coupon:
-			vouchers = append(vouchers, l.ID)
-		}
-	}
-	return value, points, vouchers
+	return basket.Totals(c.Lines)
 }
 
 // Plan makes a leg of each stored-value line, and one of all points and coupons.
@@ -67,9 +57,9 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 	base.ChipCard = chip
 	var legs []redeem.LegPlan
 	var others []redeem.Line
-	seen := map[string]bool{}
+	var check basket.Checker
 	for _, l := range lines {
-		if err := checkLine(l, seen); err != nil {
+		if err := check.Check(l); err != nil {
 			return nil, err
 		}
 		if l.Asset != redeem.StoredValue {
@@ -155,35 +145,7 @@ func (c *Client) chipCard(req redeem.Request, lines []redeem.Line) (bool, error)
 }
 
 func missing(field, cashier, detail string) error {
-	return answer.Missing(field, cashier, "alsc: "+detail)
-}
-
-func checkLine(l redeem.Line, seen map[string]bool) error {
-	at := func(field string) string { return fmt.Sprintf("memberAssetsVerificationList[%d].%s", l.No, field) }
-	switch l.Asset {
-	case redeem.StoredValue:
-		if l.Amount <= 0 || l.Amount > redeem.MaxFen {
-			return answer.BadAmount(at("verifyAmount"))
-		}
-	case redeem.Points:
-		if l.Count <= 0 || l.Count > redeem.MaxCount {
-			return answer.BadCount(at("verifyCnt"))
-		}
-	case redeem.Coupon:
-		if l.AssetID == "" {
-			return answer.BadCoupon(at("assetId"))
-		}
-		if seen[l.AssetID] {
-			return answer.TwiceCoupon(at("assetId"))
-		}
-		if l.Count < 0 || l.Count > 1 { // one id is one voucher; 0: the till left it out
-			return answer.BadCount(at("verifyCnt"))
-		}
-		seen[l.AssetID] = true
-	default:
-		return answer.BadAsset(at("assetMappingId"), l.Asset)
-	}
-	return nil
+	return basket.Missing(field, cashier, "alsc: "+detail)
 }
 
 func (c *Client) planValue(req redeem.Request, k call, l redeem.Line) (redeem.LegPlan, error) {
@@ -197,7 +159,7 @@ func (c *Client) planValue(req redeem.Request, k call, l redeem.Line) (redeem.Le
 			return redeem.LegPlan{}, missing(fmt.Sprintf("memberAssetsVerificationList[%d].assetId", l.No), "缺少卡号，请重新选择储值卡", "the CRM needs card_id: send assetId")
 		}
 	}
-	k.Lines = answer.Keep([]redeem.Line{l})
+	k.Lines = basket.Keep([]redeem.Line{l})
 	return leg(Dedut, k)
 }
 
@@ -211,22 +173,15 @@ func (c *Client) planOthers(req redeem.Request, k call, lines []redeem.Line) (re
 	}
 	k.BizChannel, k.BizDate, k.ExtInfo, k.Remark = "", "", "", "" // not fields of this call
 	k.ChipCard = false
-	k.Lines = answer.Keep(lines)
+	k.Lines = basket.Keep(lines)
 	return leg(Verify, k)
 }
 
 func leg(operation string, k call) (redeem.LegPlan, error) {
-	raw, err := json.Marshal(k)
-	if err != nil {
-		return redeem.LegPlan{}, fmt.Errorf("plan %s: %w", operation, err)
-	}
-	p := redeem.LegPlan{Operation: operation, Reversible: operation == Dedut || operation == Verify, Call: raw, MemberRef: k.CustomerID}
+	p, err := basket.Leg(operation, k, k.Lines)
+	p.Reversible, p.MemberRef = operation == Dedut || operation == Verify, k.CustomerID
 	if p.MemberRef == "" {
 		p.MemberRef = k.CardID
 	}
-	p.Amount, p.Points, p.Coupons = k.totals()
-	for _, l := range k.Lines {
-		p.Lines = append(p.Lines, l.No)
-	}
-	return p, nil
+	return p, err
 }

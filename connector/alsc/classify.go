@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -146,12 +147,6 @@ var rowUndocumented = rule{
 	when: func(exchange) bool { return true },
 }
 
-// rowRepeatRefused stands in for a refusal when the call was a repeat.
-var rowRepeatRefused = answer.Row{
-	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, unless `repeatRefusals` is Final: the first call may be the reason",
-	Kind: redeem.Unknown, Class: "repeat-refused", Till: answer.TillUnknown, Next: answer.NextResolve,
-}
-
 // Tables are the rules, for the documentation.
 func Tables() (gateway, flow, assets []answer.Row) {
 	rows := func(rules []rule) (out []answer.Row) {
@@ -160,7 +155,7 @@ func Tables() (gateway, flow, assets []answer.Row) {
 		}
 		return out
 	}
-	return append(rows(gatewayRules), rowRepeatRefused), rows(flowRules), rows(assetRules)
+	return append(rows(gatewayRules), answer.RepeatRow()), rows(flowRules), rows(assetRules)
 }
 
 func (x exchange) success() answer.Flag { return x.result.Flag("biz_success") }
@@ -244,10 +239,10 @@ func (x exchange) settleFlow(o *redeem.Outcome) {
 	o.FlowID = flow.Text("flow_id")
 	gift, problem := giftPart(flow, amount)
 	if problem != "" {
-		gift, o.Class, o.Detail = 0, "amount-mismatch", "executed, but "+problem
+		gift, o.Class, o.Detail = 0, answer.Mismatch, "executed, but "+problem
 	}
 	o.Total, o.Real, o.Gift = amount, amount-gift, gift
-	o.Lines = answer.Share(x.call.Lines, redeem.Executed, o.Cashier, gift)
+	o.Lines = basket.Share(x.call.Lines, redeem.Executed, o.Cashier, gift)
 }
 
 // giftPart reads the split of a flow over amount; problem says what does not fit. Not

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -155,7 +156,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 	}
 	gateway, flows, _ := Tables()
 	for _, r := range append(gateway, flows...) {
-		if !seen[r.Class] && r.Name != rowRepeatRefused.Name {
+		if !seen[r.Class] && r.Name != answer.RepeatRow().Name {
 			t.Errorf("no case for row %s", r.Name)
 		}
 	}
@@ -232,7 +233,7 @@ func FuzzClassify(f *testing.F) {
 		f.Add(200, body)
 	}
 	f.Add(500, executed(flow(split)))
-	value, assets := call{Lines: answer.Keep([]redeem.Line{value(0, 1000)})}, call{Lines: answer.Keep([]redeem.Line{points(0, 5), coupon(1, "A")})}
+	value, assets := call{Lines: basket.Keep([]redeem.Line{value(0, 1000)})}, call{Lines: basket.Keep([]redeem.Line{points(0, 5), coupon(1, "A")})}
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		for operation, k := range map[string]call{Dedut: value, Undedut: value, Verify: assets, Refund: assets} {
 			r := decode(operation, status, []byte(body))

@@ -26,7 +26,8 @@ type Client struct {
 	http   oneshot.Doer
 	now    func() time.Time
 	tracer trace.Tracer
-	log    *slog.Logger
+
+	attempts answer.Attempts
 }
 
 var (
@@ -45,17 +46,18 @@ func New(cfg Config, deps Deps) (*Client, error) {
 	if deps.HTTP == nil {
 		return nil, errors.New("alsc: no HTTP client")
 	}
-	c := &Client{cfg: cfg, http: deps.HTTP, now: deps.Now, log: deps.Logger}
+	c := &Client{cfg: cfg, http: deps.HTTP, now: deps.Now}
 	if c.now == nil {
 		c.now = time.Now
 	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	if deps.TracerProvider == nil {
 		deps.TracerProvider = noop.NewTracerProvider()
 	}
 	c.tracer = deps.TracerProvider.Tracer("github.com/hexiao-dev/hexiao/connector/alsc")
+	c.attempts = answer.Attempts{Provider: Name, Tracer: c.tracer, Log: deps.Logger, TrustRepeatRefusals: c.cfg.TrustRepeatRefusals}
 	return c, nil
 }
 
@@ -64,7 +66,7 @@ func (c *Client) Name() string { return Name }
 
 // Send makes the leg's call once.
 func (c *Client) Send(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	return c.attempt(ctx, s, false)
+	return c.attempts.Once(ctx, s, false, c.once)
 }
 
 // Repeat makes the same call again under the same request_id, by which the vendor
@@ -72,50 +74,30 @@ func (c *Client) Send(ctx context.Context, s redeem.Sending) redeem.Outcome {
 // not settle the leg unless the brand trusts it (TrustRepeatRefusals), and NotSent
 // says that this repeat was not executed, nothing about the first call.
 func (c *Client) Repeat(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	return c.attempt(ctx, s, true)
+	return c.attempts.Once(ctx, s, true, c.once)
 }
 
 // Reverse makes the reversal's call once.
 func (c *Client) Reverse(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	return c.attempt(ctx, s, false)
-}
-
-func (c *Client) attempt(ctx context.Context, s redeem.Sending, repeat bool) redeem.Outcome {
-	ctx, span := answer.StartSpan(ctx, c.tracer, Name, s.Leg.Operation, s.Leg.Key)
-	o := c.once(ctx, s)
-	if repeat && o.Kind == redeem.Refused && !c.cfg.TrustRepeatRefusals {
-		o = rowRepeatRefused.Outcome(o.HTTPStatus, o.Code, "", "")
-	}
-	if s.Action == redeem.ReverseVerify {
-		o = answer.Reversal(o)
-	}
-	answer.EndSpan(span, o)
-	if o.Class == "amount-mismatch" {
-		c.log.ErrorContext(ctx, "vendor reports other amounts than it was asked for",
-			"provider", Name, "operation", s.Leg.Operation, "upstream_key", s.Leg.Key, "detail", o.Detail)
-	}
-	return o
+	return c.attempts.Once(ctx, s, false, c.once)
 }
 
 // once renders, sends and judges one call.
 func (c *Client) once(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	unsent := func(err error) redeem.Outcome {
-		return answer.Transport(&oneshot.Error{Cause: oneshot.CauseRequest, Err: err})
-	}
 	var k call
 	if err := json.Unmarshal(s.Leg.Call, &k); err != nil || s.Leg.Key == "" {
-		return unsent(errors.New("the leg holds no call"))
+		return answer.Unsent(errors.New("the leg holds no call"))
 	}
 	if k.ChipCard {
 		// Without its card this would be another call, on another account.
 		if !answer.IsChipCard(s.Request) {
-			return unsent(errors.New("the number of the chip card is not kept"))
+			return answer.Unsent(errors.New("the number of the chip card is not kept"))
 		}
 		k.CardID = s.Request.PaymentToken
 	}
 	field, object := params(s.Leg.Operation, s.Leg.Key, k)
 	if object == nil {
-		return unsent(errors.New("the leg's operation is not one of this vendor"))
+		return answer.Unsent(errors.New("the leg's operation is not one of this vendor"))
 	}
 	r, err := c.post(ctx, s.Leg.Operation, field, object, s.Guard)
 	if err != nil {

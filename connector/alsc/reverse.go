@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -27,7 +27,7 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 	}
 	// A chip's number was not kept; the order is found by its number.
 	k.ChipCard = false
-	k.Lines = answer.Keep(lines)
+	k.Lines = basket.Keep(lines)
 	switch original.Operation {
 	case Dedut:
 		if err := partOfValue(did, lines); err != nil {
@@ -42,19 +42,19 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 		k.Whole = whole
 		return leg(Refund, k)
 	}
-	return redeem.LegPlan{}, answer.ByHand("alsc: a leg of " + original.Operation + " cannot be reversed")
+	return redeem.LegPlan{}, basket.ByHand("alsc: a leg of " + original.Operation + " cannot be reversed")
 }
 
 // partOfValue demands that no more is given back than the leg took. What earlier
 // reversals gave back, the ledger knows.
-func partOfValue(did []answer.Line, lines []redeem.Line) error {
+func partOfValue(did []basket.Line, lines []redeem.Line) error {
 	var took, back redeem.Fen
 	for _, l := range did {
 		took += l.Amount
 	}
 	for _, l := range lines {
 		if l.Asset != redeem.StoredValue || l.Amount <= 0 || l.Amount > redeem.MaxFen {
-			return answer.BadAmount(fmt.Sprintf("assetsReverseVerificationList[%d].reverseVerifyAmount", l.No))
+			return basket.BadAmount(fmt.Sprintf("assetsReverseVerificationList[%d].reverseVerifyAmount", l.No))
 		}
 		back += l.Amount
 	}
@@ -68,15 +68,15 @@ func partOfValue(did []answer.Line, lines []redeem.Line) error {
 }
 
 // done leaves out the lines that the vendor refused within an executed leg.
-func done(did []answer.Line, o redeem.Outcome) []answer.Line {
-	return slices.DeleteFunc(slices.Clone(did), func(l answer.Line) bool {
+func done(did []basket.Line, o redeem.Outcome) []basket.Line {
+	return slices.DeleteFunc(slices.Clone(did), func(l basket.Line) bool {
 		return slices.ContainsFunc(o.Lines, func(lo redeem.LineOutcome) bool { return lo.Line == l.No && lo.Kind != redeem.Executed })
 	})
 }
 
 // partOfAssets demands that lines can be given back, and says whether they are all
 // that the leg did.
-func partOfAssets(did []answer.Line, lines []redeem.Line) (whole bool, _ error) {
+func partOfAssets(did []basket.Line, lines []redeem.Line) (whole bool, _ error) {
 	points, pointsBack := int64(0), int64(0)
 	vouchers := map[string]bool{}
 	for _, l := range did {
@@ -102,7 +102,7 @@ func partOfAssets(did []answer.Line, lines []redeem.Line) (whole bool, _ error) 
 	}
 	whole = pointsBack == points && len(vouchers) == 0
 	if len(lines) == 0 || (points > 0 && !whole) || pointsBack > points {
-		return false, answer.ByHand(fmt.Sprintf("alsc: a leg with points is given back as a whole: %d points and %d coupons", points, all))
+		return false, basket.ByHand(fmt.Sprintf("alsc: a leg with points is given back as a whole: %d points and %d coupons", points, all))
 	}
 	return whole, nil
 }

@@ -4,6 +4,7 @@ package alsc
 
 import (
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -102,7 +103,7 @@ func (x exchange) assets() flags {
 func (x exchange) settleAssets(o *redeem.Outcome, message string) {
 	o.FlowID = x.key
 	refused := assetRules[1].Outcome(x.http, x.result.Text("result_code"), message, "")
-	done := answer.Share(x.call.Lines, redeem.Executed, answer.TillExecuted, 0)
+	done := basket.Share(x.call.Lines, redeem.Executed, answer.TillExecuted, 0)
 	for i, flag := range x.assets() {
 		if flag != answer.True {
 			done[i] = redeem.LineOutcome{Line: done[i].Line, Kind: redeem.Refused, Code: refused.Code, Cashier: refused.Cashier}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/hexiao-dev/hexiao/connector/oneshot"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
@@ -72,35 +70,6 @@ func TestValuesAreReadWhateverTheirType(t *testing.T) {
 	if o.Has("null") || o.Has("absent") || !o.Has("none") {
 		t.Error("null or absent is there, or an empty object is not")
 	}
-}
-
-// What was redeemed is dealt out to the fen, whatever the split.
-func TestSharesAddUp(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var lines []Line
-		var value redeem.Fen
-		for i := range rapid.IntRange(1, 6).Draw(t, "lines") {
-			l := Line{No: i, Asset: rapid.SampledFrom([]redeem.Asset{redeem.StoredValue, redeem.Coupon, redeem.Points}).Draw(t, "asset")}
-			l.Amount = redeem.Fen(rapid.Int64Range(1, 100_000).Draw(t, "fen"))
-			if l.Asset == redeem.StoredValue {
-				value += l.Amount
-			}
-			lines = append(lines, l)
-		}
-		gift := redeem.Fen(rapid.Int64Range(0, int64(value)).Draw(t, "gift"))
-		var total, paid, given redeem.Fen
-		for i, o := range Share(lines, redeem.Executed, "", gift) {
-			if o.Total != o.Real+o.Gift || o.Real < 0 || o.Gift < 0 || o.Total != lines[i].Amount || o.Line != lines[i].No {
-				t.Fatalf("line %+v of %+v", o, lines[i])
-			}
-			if lines[i].Asset == redeem.StoredValue {
-				total, paid, given = total+o.Total, paid+o.Real, given+o.Gift
-			}
-		}
-		if total != value || given != gift || paid != value-gift {
-			t.Fatalf("dealt out %d = %d + %d, had %d with %d gift", total, paid, given, value, gift)
-		}
-	})
 }
 
 func TestTransportSaysNotSentOnlyOnProof(t *testing.T) {

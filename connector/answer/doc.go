@@ -9,6 +9,7 @@
 // two ways. A [Row] is one line of a client's classification table: what came back
 // → outcome kind → what the till hears → what happens next; clients judge by their
 // rows, and the documentation is generated from the same rows. [Transport]
-// classifies exchanges that brought no answer at all, and [Quote] makes a vendor's
-// own words fit to be shown.
+// classifies exchanges that brought no answer at all, [Attempts] makes the call of a
+// leg and says what is the same of each vendor's, and [Quote] makes a vendor's own words
+// fit to be shown.
 package answer

@@ -62,6 +62,15 @@ var (
 	}
 )
 
+// rowRepeatRefused stands in for a refusal when the call was a repeat.
+var rowRepeatRefused = Row{
+	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, unless `repeatRefusals` is Final: the first call may be the reason",
+	Kind: redeem.Unknown, Class: "repeat-refused", Till: TillUnknown, Next: NextResolve,
+}
+
+// RepeatRow is part of the table of each vendor whose calls may be repeated.
+func RepeatRow() Row { return rowRepeatRefused }
+
 // TransportRows are part of every vendor's table.
 func TransportRows() []Row { return []Row{rowNotSent, rowLost} }
 
@@ -87,6 +96,11 @@ func Transport(err error) redeem.Outcome {
 		o.Class = "unforeseen"
 	}
 	return o
+}
+
+// Unsent is the outcome of a call that could not even be made into a request.
+func Unsent(err error) redeem.Outcome {
+	return Transport(&oneshot.Error{Cause: oneshot.CauseRequest, Err: err})
 }
 
 // reversalTexts turns what the till hears of a redemption into what it hears of a

@@ -3,12 +3,12 @@
 package zhimai
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -37,22 +37,12 @@ type call struct {
 	Remark      string        `json:"remark,omitempty"`
 	UsePassword string        `json:"usePassword,omitempty"`
 	MultiMark   string        `json:"multiMark,omitempty"`
-	Lines       []answer.Line `json:"lines"`
+	Lines       []basket.Line `json:"lines"`
 }
 
-// totals of a call's lines: stored value in fen, points, and the coupons.
+// totals of the call's lines: stored value in fen, points, and the coupons.
 func (c call) totals() (amount redeem.Fen, points int64, coupons []string) {
-	for _, l := range c.Lines {
-		switch l.Asset {
-		case redeem.StoredValue:
-			amount += l.Amount
-		case redeem.Points:
-			points += l.Count
-		case redeem.Coupon:
-			coupons = append(coupons, l.ID)
-		}
-	}
-	return amount, points, coupons
+	return basket.Totals(c.Lines)
 }
 
 // Plan puts all lines into one leg: communal.user.consume takes stored value,
@@ -62,7 +52,7 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 	if len(lines) == 0 {
 		return nil, nil
 	}
-	if err := checkLines(lines, c.cfg.Options.CouponsAsNumbers); err != nil {
+	if err := c.checkLines(lines); err != nil {
 		return nil, err
 	}
 	if c.cfg.Options.ForwardPaymentToken {
@@ -76,7 +66,7 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 		ScanCodes: o.CouponsAreScanCodes, AsNumbers: o.CouponsAsNumbers, SendEmpty: o.SendEmpty,
 		AppType: o.AppType, DeviceSN: o.DeviceSN, IP: o.IP, OpType: o.OpType,
 		OperatorID: c.operatorID(req.OperatorID), ProductName: o.ProductName, Reason: o.Reason, Remark: o.Remark,
-		UsePassword: o.UsePassword, MultiMark: c.multiMark(req.ShopID), Lines: answer.Keep(lines),
+		UsePassword: o.UsePassword, MultiMark: c.multiMark(req.ShopID), Lines: basket.Keep(lines),
 	}
 	if k.DeviceSN == "" {
 		k.DeviceSN = req.DeviceID
@@ -93,55 +83,35 @@ func (c *Client) Plan(req redeem.Request, lines []redeem.Line) ([]redeem.LegPlan
 	}
 	scanOnly := o.CouponsAreScanCodes && amount == 0 && points == 0
 	if req.MemberID == "" && !scanOnly {
-		return nil, answer.Missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试",
+		return nil, basket.Missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试",
 			"zhimai needs the member's customerId: send thirdMemberId")
 	}
-	return c.leg(Consume, k, c.cfg.ReversalAction != "")
-}
-
-func (c *Client) leg(operation string, k call, reversible bool) ([]redeem.LegPlan, error) {
-	raw, err := json.Marshal(k)
+	p, err := leg(Consume, k)
 	if err != nil {
-		return nil, fmt.Errorf("plan %s: %w", operation, err)
+		return nil, err
 	}
-	p := redeem.LegPlan{Operation: operation, Reversible: reversible, Call: raw, MemberRef: k.CustomerID}
-	p.Amount, p.Points, p.Coupons = k.totals()
-	for _, l := range k.Lines {
-		p.Lines = append(p.Lines, l.No)
-	}
+	p.Reversible = c.cfg.ReversalAction != ""
 	return []redeem.LegPlan{p}, nil
 }
 
 // checkLines finds what the vendor's call cannot say.
-func checkLines(lines []redeem.Line, couponsAsNumbers bool) error {
-	seen := map[string]bool{}
+func (c *Client) checkLines(lines []redeem.Line) error {
+	var check basket.Checker
+	if c.cfg.Options.CouponsAsNumbers {
+		check.CouponID = digits
+	}
 	for _, l := range lines {
-		at := func(field string) string { return fmt.Sprintf("memberAssetsVerificationList[%d].%s", l.No, field) }
-		switch l.Asset {
-		case redeem.StoredValue:
-			if l.Amount <= 0 || l.Amount > redeem.MaxFen {
-				return answer.BadAmount(at("verifyAmount"))
-			}
-		case redeem.Points:
-			if l.Count <= 0 || l.Count > redeem.MaxCount {
-				return answer.BadCount(at("verifyCnt"))
-			}
-		case redeem.Coupon:
-			if l.AssetID == "" || (couponsAsNumbers && !digits(l.AssetID)) {
-				return answer.BadCoupon(at("assetId"))
-			}
-			if seen[l.AssetID] {
-				return answer.TwiceCoupon(at("assetId"))
-			}
-			if l.Count < 0 || l.Count > 1 { // one id is one coupon; 0: the till left it out
-				return answer.BadCount(at("verifyCnt"))
-			}
-			seen[l.AssetID] = true
-		default:
-			return answer.BadAsset(at("assetMappingId"), l.Asset)
+		if err := check.Check(l); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func leg(operation string, k call) (redeem.LegPlan, error) {
+	p, err := basket.Leg(operation, k, k.Lines)
+	p.MemberRef = k.CustomerID
+	return p, err
 }
 
 // digits says whether s is a JSON integer as it stands.

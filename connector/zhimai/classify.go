@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -98,19 +99,13 @@ var rules = []rule{
 	},
 }
 
-// rowRepeatRefused stands in for a refusal when the call was a repeat.
-var rowRepeatRefused = answer.Row{
-	Name: "repeat-refused", Answer: "A refusal in answer to a repeat, unless `repeatRefusals` is Final: the first call may be the reason",
-	Kind: redeem.Unknown, Class: "repeat-refused", Till: answer.TillUnknown, Next: answer.NextResolve,
-}
-
 // Rows are the table, for the documentation.
 func Rows() []answer.Row {
 	var rows []answer.Row
 	for _, r := range rules {
 		rows = append(rows, r.Row)
 	}
-	return append(rows, rowRepeatRefused)
+	return append(rows, answer.RepeatRow())
 }
 
 // verdict that decides when nothing was done: the outer one, unless it only says
@@ -155,12 +150,12 @@ func (c Config) settle(o *redeem.Outcome, key string, k call, r reply) {
 	case !known:
 		gift = 0
 	case !ok:
-		gift, o.Class, o.Detail = 0, "amount-mismatch", "executed, but the amounts taken cannot be read"
+		gift, o.Class, o.Detail = 0, answer.Mismatch, "executed, but the amounts taken cannot be read"
 	case recharge+gift != amount:
-		o.Class = "amount-mismatch"
+		o.Class = answer.Mismatch
 		o.Detail = fmt.Sprintf("executed, but asked for %s yuan and reported as taken %s + %s", amount.Yuan(), recharge.Yuan(), gift.Yuan())
 		gift = 0
 	}
 	o.Total, o.Real, o.Gift = amount, amount-gift, gift
-	o.Lines = answer.Share(k.Lines, redeem.Executed, o.Cashier, gift)
+	o.Lines = basket.Share(k.Lines, redeem.Executed, o.Cashier, gift)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -135,7 +136,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		})
 	}
 	for _, r := range Rows() {
-		if !seen[string(r.Class)] && r.Name != rowRepeatRefused.Name {
+		if !seen[string(r.Class)] && r.Name != answer.RepeatRow().Name {
 			t.Errorf("no case for row %s", r.Name)
 		}
 	}
@@ -175,7 +176,7 @@ func FuzzClassify(f *testing.F) {
 		f.Add(200, body)
 	}
 	f.Add(500, done10)
-	k := call{Lines: answer.Keep([]redeem.Line{value(0, 1000), coupon(1, "7")})}
+	k := call{Lines: basket.Keep([]redeem.Line{value(0, 1000), coupon(1, "7")})}
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		r := decode(status, []byte(body))
 		o := Config{}.classify(key, k, r)

@@ -29,7 +29,8 @@ type Client struct {
 	now    func() time.Time
 	nonce  func() int64
 	tracer trace.Tracer
-	log    *slog.Logger
+
+	attempts answer.Attempts
 }
 
 var (
@@ -47,20 +48,21 @@ func New(cfg Config, deps Deps) (*Client, error) {
 	if deps.HTTP == nil {
 		return nil, errors.New("zhimai: no HTTP client")
 	}
-	c := &Client{cfg: cfg, http: deps.HTTP, now: deps.Now, nonce: deps.Nonce, log: deps.Logger}
+	c := &Client{cfg: cfg, http: deps.HTTP, now: deps.Now, nonce: deps.Nonce}
 	if c.now == nil {
 		c.now = time.Now
 	}
 	if c.nonce == nil {
 		c.nonce = randomNonce
 	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	if deps.TracerProvider == nil {
 		deps.TracerProvider = noop.NewTracerProvider()
 	}
 	c.tracer = deps.TracerProvider.Tracer("github.com/hexiao-dev/hexiao/connector/zhimai")
+	c.attempts = answer.Attempts{Provider: Name, Tracer: c.tracer, Log: deps.Logger, TrustRepeatRefusals: c.cfg.TrustRepeatRefusals}
 	return c, nil
 }
 
@@ -76,7 +78,7 @@ func (c *Client) Name() string { return Name }
 
 // Send makes the leg's call once.
 func (c *Client) Send(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	return c.attempt(ctx, s, false)
+	return c.attempts.Once(ctx, s, false, c.once)
 }
 
 // Repeat makes the same call again under the same bizId. That the vendor executes a
@@ -84,35 +86,18 @@ func (c *Client) Send(ctx context.Context, s redeem.Sending) redeem.Outcome {
 // refusal does not settle the leg unless the brand trusts it (TrustRepeatRefusals),
 // and NotSent says that this repeat was not executed, nothing about the first call.
 func (c *Client) Repeat(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	return c.attempt(ctx, s, true)
-}
-
-func (c *Client) attempt(ctx context.Context, s redeem.Sending, repeat bool) redeem.Outcome {
-	ctx, span := answer.StartSpan(ctx, c.tracer, Name, s.Leg.Operation, s.Leg.Key)
-	o := c.once(ctx, s)
-	if repeat && o.Kind == redeem.Refused && !c.cfg.TrustRepeatRefusals {
-		o = rowRepeatRefused.Outcome(o.HTTPStatus, o.Code, "", "")
-	}
-	if s.Action == redeem.ReverseVerify {
-		o = answer.Reversal(o)
-	}
-	answer.EndSpan(span, o)
-	if o.Class == "amount-mismatch" {
-		c.log.ErrorContext(ctx, "vendor reports other amounts than it was asked for",
-			"provider", Name, "operation", s.Leg.Operation, "upstream_key", s.Leg.Key, "detail", o.Detail)
-	}
-	return o
+	return c.attempts.Once(ctx, s, true, c.once)
 }
 
 // once renders, sends and judges one call.
 func (c *Client) once(ctx context.Context, s redeem.Sending) redeem.Outcome {
 	var k call
 	if err := json.Unmarshal(s.Leg.Call, &k); err != nil || s.Leg.Key == "" {
-		return answer.Transport(&oneshot.Error{Cause: oneshot.CauseRequest, Err: errors.New("the leg holds no call")})
+		return answer.Unsent(errors.New("the leg holds no call"))
 	}
 	body, err := c.body(s.Leg.Operation, c.params(s.Leg.Key, k, s.Request))
 	if err != nil {
-		return answer.Transport(&oneshot.Error{Cause: oneshot.CauseRequest, Err: err})
+		return answer.Unsent(err)
 	}
 	resp, err := c.post(ctx, body, s.Guard)
 	if err != nil {

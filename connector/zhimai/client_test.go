@@ -18,7 +18,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
@@ -317,7 +317,7 @@ func TestTheKeptCallIsStable(t *testing.T) {
 		t.Errorf("the form in the ledger has changed; old rows must stay readable (-want +got):\n%s", diff)
 	}
 	var k call
-	if err := json.Unmarshal(leg.Call, &k); err != nil || len(k.Lines) != 2 || k.Lines[1] != (answer.Line{No: 1, Asset: redeem.Coupon, ID: "390962138708451328", Amount: 500, Count: 1}) {
+	if err := json.Unmarshal(leg.Call, &k); err != nil || len(k.Lines) != 2 || k.Lines[1] != (basket.Line{No: 1, Asset: redeem.Coupon, ID: "390962138708451328", Amount: 500, Count: 1}) {
 		t.Errorf("got %+v, %v", k, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -121,7 +122,7 @@ func judgeBills(leg redeem.Leg, k call, bills []bill) redeem.Finding {
 		Kind: redeem.Executed, Class: "looked-up", Cashier: answer.TillExecuted, Detail: "found by " + Bills, HTTPStatus: 200,
 		FlowID: leg.Key, Total: b.total, Real: b.total - b.gift, Gift: b.gift,
 	}
-	o.Lines = answer.Share(k.Lines, redeem.Executed, o.Cashier, b.gift)
+	o.Lines = basket.Share(k.Lines, redeem.Executed, o.Cashier, b.gift)
 	return redeem.Finding{Verdict: redeem.Found, Outcome: o, Detail: "a bill is there that matches bizId, member and amount"}
 }
 

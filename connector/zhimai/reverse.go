@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/hexiao-dev/hexiao/connector/answer"
+	"github.com/hexiao-dev/hexiao/connector/basket"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -16,7 +16,7 @@ import (
 // person's, and so is every reversal while the brand has not named the action.
 func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []redeem.Line) (redeem.LegPlan, error) {
 	if c.cfg.ReversalAction == "" {
-		return redeem.LegPlan{}, answer.ByHand("zhimai: no reversalAction is configured")
+		return redeem.LegPlan{}, basket.ByHand("zhimai: no reversalAction is configured")
 	}
 	var k call
 	if err := json.Unmarshal(original.Call, &k); err != nil {
@@ -30,17 +30,13 @@ func (c *Client) PlanReversal(req redeem.Request, original redeem.Leg, lines []r
 		k.Reverses = original.Key
 	}
 	k.OperatorID = c.operatorID(req.OperatorID)
-	k.Lines = answer.Keep(lines)
-	plans, err := c.leg(c.cfg.ReversalAction, k, false)
-	if err != nil {
-		return redeem.LegPlan{}, err
-	}
-	return plans[0], nil
+	k.Lines = basket.Keep(lines)
+	return leg(c.cfg.ReversalAction, k)
 }
 
 // wholeLeg demands that lines undo all that the leg did.
-func wholeLeg(did []answer.Line, lines []redeem.Line) error {
-	part := answer.ByHand("zhimai: a consume can only be reversed as a whole")
+func wholeLeg(did []basket.Line, lines []redeem.Line) error {
+	part := basket.ByHand("zhimai: a consume can only be reversed as a whole")
 	if len(did) != len(lines) {
 		return part
 	}
@@ -66,5 +62,5 @@ func wholeLeg(did []answer.Line, lines []redeem.Line) error {
 
 // Reverse makes the reversal's call once.
 func (c *Client) Reverse(ctx context.Context, s redeem.Sending) redeem.Outcome {
-	return c.attempt(ctx, s, false)
+	return c.attempts.Once(ctx, s, false, c.once)
 }

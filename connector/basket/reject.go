@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package answer
+package basket
 
 import (
 	"fmt"
 
+	"github.com/hexiao-dev/hexiao/connector/answer"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -21,34 +22,34 @@ func BadAmount(field string) error {
 	}
 }
 
-// BadCount rejects a count of points or coupons.
-func BadCount(field string) error {
+// badCount rejects a count of points or coupons.
+func badCount(field string) error {
 	return &redeem.Rejection{
 		SubCode: redeem.SubCount, Field: field, Cashier: "核销数量不正确，请核对数量后重新发起",
 		Detail: fmt.Sprintf("must be 1 for a coupon, which is one id, and from 1 to %d for points", redeem.MaxCount),
 	}
 }
 
-// BadCoupon rejects a coupon line without a usable coupon id.
-func BadCoupon(field string) error {
+// badCoupon rejects a coupon line without a usable coupon id.
+func badCoupon(field string) error {
 	return &redeem.Rejection{
 		SubCode: redeem.SubAssetID, Field: field, Cashier: "券号缺失或不正确，请重新选择优惠券",
 		Detail: "must be the id of the member's coupon",
 	}
 }
 
-// TwiceCoupon rejects a coupon that stands in two lines.
-func TwiceCoupon(field string) error {
+// twiceCoupon rejects a coupon that stands in two lines.
+func twiceCoupon(field string) error {
 	return &redeem.Rejection{
 		SubCode: redeem.SubDuplicateLine, Field: field, Cashier: "同一张优惠券重复提交，请删除重复项后重新发起",
 		Detail: "the same coupon stands in two lines",
 	}
 }
 
-// BadAsset rejects a line of an asset that the vendor client does not know.
-func BadAsset(field string, asset redeem.Asset) error {
+// badAsset rejects a line of an asset that the vendor client does not know.
+func badAsset(field string, asset redeem.Asset) error {
 	return &redeem.Rejection{
-		SubCode: redeem.SubNoRoute, Field: field, Cashier: TillConfig,
+		SubCode: redeem.SubNoRoute, Field: field, Cashier: answer.TillConfig,
 		Detail: fmt.Sprintf("the route's asset %q is none of StoredValue, Coupon, Points", asset),
 	}
 }

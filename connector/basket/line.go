@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package answer
+package basket
 
-import "github.com/hexiao-dev/hexiao/connector/redeem"
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/hexiao-dev/hexiao/connector/redeem"
+)
 
 // Line is what a leg keeps of a line of its request, so that the same outcome can
 // be told line by line when the request itself is gone.
@@ -21,6 +26,36 @@ func Keep(lines []redeem.Line) []Line {
 		kept = append(kept, Line{No: l.No, Asset: l.Asset, ID: l.AssetID, Amount: l.Amount, Count: l.Count})
 	}
 	return kept
+}
+
+// Totals of lines: stored value in fen, points, and the coupons.
+func Totals(lines []Line) (value redeem.Fen, points int64, coupons []string) {
+	for _, l := range lines {
+		switch l.Asset {
+		case redeem.StoredValue:
+			value += l.Amount
+		case redeem.Points:
+			points += l.Count
+		case redeem.Coupon:
+			coupons = append(coupons, l.ID)
+		}
+	}
+	return value, points, coupons
+}
+
+// Leg plans the leg that makes call, which is kept as JSON, for lines. Whose member it is
+// and whether it can be reversed, the vendor client adds.
+func Leg(operation string, call any, lines []Line) (redeem.LegPlan, error) {
+	raw, err := json.Marshal(call)
+	if err != nil {
+		return redeem.LegPlan{}, fmt.Errorf("plan %s: %w", operation, err)
+	}
+	p := redeem.LegPlan{Operation: operation, Call: raw}
+	p.Amount, p.Points, p.Coupons = Totals(lines)
+	for _, l := range lines {
+		p.Lines = append(p.Lines, l.No)
+	}
+	return p, nil
 }
 
 // Share deals the real and the gift part of an executed call out to its
