@@ -167,9 +167,13 @@ func (c *Client) planOthers(req redeem.Request, k call, lines []redeem.Line) (re
 	if k.CustomerID = req.MemberID; k.CustomerID == "" {
 		return redeem.LegPlan{}, missing("thirdMemberId", "缺少会员编号，请重新识别会员后再试", "the CRM needs customer_id: send thirdMemberId")
 	}
-	if k.BrandID == "" || k.ShopID == "" {
-		return redeem.LegPlan{}, missing("kryShopId", answer.TillConfig,
-			"points and coupons need the CRM's own brand and shop ids: configure providers.alsc.brandID and the shop's alsc.shopID")
+	if k.BrandID == "" { // nothing that the till sent is at fault
+		return redeem.LegPlan{}, missing("", answer.TillConfig,
+			"points and coupons need the CRM's own id of the brand: set spec.providers.alsc.brandID")
+	}
+	if k.ShopID == "" {
+		return redeem.LegPlan{}, missing("kryShopId", answer.TillConfig, fmt.Sprintf(
+			"points and coupons need the CRM's own id of the shop %q: list it with its alsc.shopID in spec.shops, or in the ConfigMap of spec.shopsConfigMapRef", req.ShopID))
 	}
 	k.BizChannel, k.BizDate, k.ExtInfo, k.Remark = "", "", "", "" // not fields of this call
 	k.ChipCard = false

@@ -150,15 +150,16 @@ func TestWhatCannotBePlannedIsRejectedByName(t *testing.T) {
 		cfg     Config
 		request func(*redeem.Request)
 		lines   []redeem.Line
-		want    string
+		want    string // the field
+		detail  string // what the text names, where the field is not the till's
 	}{
 		"an operator is needed":                       {request: func(r *redeem.Request) { r.OperatorID = "" }, lines: []redeem.Line{value(0, 1)}, want: "operatorId"},
 		"a shop is needed":                            {request: func(r *redeem.Request) { r.ShopID = "" }, lines: []redeem.Line{value(0, 1)}, want: "kryShopId"},
 		"a member is needed for the member's account": {request: noMember, lines: []redeem.Line{value(0, 1)}, want: "thirdMemberId"},
 		"a member is needed for points":               {cfg: own(), request: noMember, lines: []redeem.Line{points(0, 1)}, want: "thirdMemberId"},
 		"a card is needed for a card's account":       {cfg: Config{Account: ByCard}, lines: []redeem.Line{noCard}, want: list("assetId")},
-		"the CRM's own shop is needed for points":     {cfg: Config{BrandID: "1"}, lines: []redeem.Line{points(0, 1)}, want: "kryShopId"},
-		"the CRM's own brand is needed for coupons":   {cfg: Config{Shops: own().Shops}, lines: []redeem.Line{coupon(0, "1")}, want: "kryShopId"},
+		"the CRM's own shop is needed for points":     {cfg: Config{BrandID: "1"}, lines: []redeem.Line{points(0, 1)}, want: "kryShopId", detail: "alsc.shopID"},
+		"the CRM's own brand is needed for coupons":   {cfg: Config{Shops: own().Shops}, lines: []redeem.Line{coupon(0, "1")}, want: "", detail: "set spec.providers.alsc.brandID"},
 		"no amount":                  {lines: []redeem.Line{value(0, 0)}, want: list("verifyAmount")},
 		"an amount beyond the bound": {lines: []redeem.Line{value(0, redeem.MaxFen+1)}, want: list("verifyAmount")},
 		"no points":                  {cfg: own(), lines: []redeem.Line{points(0, 0)}, want: list("verifyCnt")},
@@ -179,7 +180,7 @@ func TestWhatCannotBePlannedIsRejectedByName(t *testing.T) {
 			}
 			_, err := c.Plan(req, tc.lines)
 			rejection, ok := errors.AsType[*redeem.Rejection](err)
-			if !ok || rejection.Field != tc.want || rejection.Cashier == "" || rejection.Detail == "" || rejection.SubCode == "" {
+			if !ok || rejection.Field != tc.want || rejection.Cashier == "" || rejection.Detail == "" || !strings.Contains(rejection.Detail, tc.detail) || rejection.SubCode == "" {
 				t.Errorf("got %+v, want a rejection of %s with all its texts", err, tc.want)
 			}
 		})
