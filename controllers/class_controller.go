@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -99,9 +98,12 @@ func (r *classReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	err = r.patchClass(ctx, before, class)
+	written, err := r.patchStatus(ctx, before, class)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: conflictPause}, nil
+	}
+	if written {
+		r.announceClass(before, class)
 	}
 	return ctrl.Result{RequeueAfter: again}, err
 }
@@ -131,7 +133,7 @@ func (r *classReconciler) judge(ctx context.Context, class *v1alpha1.ConnectorCl
 	if err != nil {
 		return 0, err
 	}
-	survey, _, err := r.fleet.take(ctx, p)
+	survey, _, err := r.fleet.take(ctx, p, r.fleet.listing(ctx))
 	if err != nil {
 		return 0, err
 	}
@@ -196,27 +198,16 @@ func (r *classReconciler) setClass(class *v1alpha1.ConnectorClass, v verdict) {
 	set(v1alpha1.ConditionStalled, metav1.ConditionTrue, v.stalled)
 }
 
-// patchClass writes the status if it changed, and says in an event what became of Ready.
-func (r *classReconciler) patchClass(ctx context.Context, before, class *v1alpha1.ConnectorClass) error {
-	if equality.Semantic.DeepEqual(before.Status, class.Status) {
-		return nil
-	}
-	target := before.DeepCopy()
-	target.Status = class.Status
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Status().Patch(ctx, target, patch, client.FieldOwner(statusManager)); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	r.statuses.remember(client.ObjectKeyFromObject(before), target.ResourceVersion)
+// announceClass says in an event what became of Ready.
+func (r *classReconciler) announceClass(before, class *v1alpha1.ConnectorClass) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(class.Status.Conditions, v1alpha1.ConditionReady)
 	if is == nil || (was != nil && was.Reason == is.Reason && was.Message == is.Message) {
-		return nil
+		return
 	}
 	kind := corev1.EventTypeNormal
 	if is.Status == metav1.ConditionFalse {
 		kind = corev1.EventTypeWarning
 	}
 	r.Recorder.Eventf(class, nil, kind, is.Reason, "RollOut", "%s", is.Message)
-	return nil
 }

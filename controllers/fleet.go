@@ -80,7 +80,7 @@ func (f *fleet) decide(ctx context.Context, p *platform, brand types.NamespacedN
 		g.at = time.Time{}
 	}
 	g.platform = p
-	if err := f.refresh(ctx, g); err != nil {
+	if err := f.refresh(ctx, g, f.listing(ctx)); err != nil {
 		return rollout.Verdict{}, err
 	}
 	v := rollout.Decide(p.policy, g.survey, c)
@@ -118,12 +118,12 @@ func (f *fleet) settled(brand types.NamespacedName) {
 }
 
 // refresh the survey of a group, if it is old.
-func (f *fleet) refresh(ctx context.Context, g *group) error {
+func (f *fleet) refresh(ctx context.Context, g *group, deployments listing) error {
 	now := f.clock.Now()
 	if !g.at.IsZero() && now.Sub(g.at) < surveyAge {
 		return nil
 	}
-	survey, seen, err := f.take(ctx, g.platform)
+	survey, seen, err := f.take(ctx, g.platform, deployments)
 	if err != nil {
 		return err
 	}
@@ -139,9 +139,9 @@ func (f *fleet) refresh(ctx context.Context, g *group) error {
 }
 
 // take a survey of a class from the cache, with the state of each brand.
-func (f *fleet) take(ctx context.Context, p *platform) (rollout.Survey, map[types.NamespacedName]rollout.State, error) {
+func (f *fleet) take(ctx context.Context, p *platform, list listing) (rollout.Survey, map[types.NamespacedName]rollout.State, error) {
 	var survey rollout.Survey
-	deployments, err := f.deployments(ctx)
+	deployments, err := list()
 	if err != nil {
 		return survey, nil, err
 	}
@@ -174,6 +174,14 @@ func indexed(class string) []string {
 	default:
 		return []string{class}
 	}
+}
+
+// listing is all Deployments, listed when it is first asked: several surveys that are taken
+// together share one.
+type listing func() (map[types.NamespacedName]*appsv1.Deployment, error)
+
+func (f *fleet) listing(ctx context.Context) listing {
+	return sync.OnceValues(func() (map[types.NamespacedName]*appsv1.Deployment, error) { return f.deployments(ctx) })
 }
 
 func (f *fleet) deployments(ctx context.Context) (map[types.NamespacedName]*appsv1.Deployment, error) {
@@ -264,8 +272,9 @@ func (f *fleet) due(ctx context.Context) []types.NamespacedName {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var due []types.NamespacedName
+	deployments := f.listing(ctx)
 	for _, g := range f.groups {
-		if len(g.waiting) == 0 || f.refresh(ctx, g) != nil {
+		if len(g.waiting) == 0 || f.refresh(ctx, g, deployments) != nil {
 			continue
 		}
 		brands := make([]types.NamespacedName, 0, len(g.waiting))

@@ -3,6 +3,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
@@ -40,6 +42,36 @@ func fleetOf(t *testing.T, brands int) (*fleet, client.Client, *testclock.FakeCl
 	c := builder.Build()
 	clock := testclock.NewFakeClock(time.Unix(1_800_000_000, 0))
 	return newFleet(c, clock), c, clock
+}
+
+func TestSeveralSurveysShareOneListing(t *testing.T) {
+	f, c, _ := fleetOf(t, 3)
+	listed := 0
+	f.reader = interceptor.NewClient(c.(client.WithWatch), interceptor.Funcs{
+		List: func(ctx context.Context, next client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+			if _, ok := list.(*appsv1.DeploymentList); ok {
+				listed++
+			}
+			return next.List(ctx, list, o...)
+		}})
+	reconciler := &Reconciler{fleet: f, platforms: newPlatforms(render.Installation{}, rollout.Policy{MaxConcurrent: 1})}
+	reconciler.Client, reconciler.Classes = c, true
+	for _, name := range []string{"own", "others"} {
+		class := &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
+		if err := c.Create(t.Context(), class); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total := map[string]int{}
+	for p, survey := range reconciler.surveys(t.Context()) {
+		total[p.name()] = survey.Total
+	}
+	if diff := cmp.Diff(map[string]int{"": 2, "own": 1, "others": 0}, total); diff != "" {
+		t.Errorf("brands by class (-want +got):\n%s", diff)
+	}
+	if listed != 1 {
+		t.Errorf("the Deployments were listed %d times for one scrape, want once", listed)
+	}
 }
 
 func deploymentOf(b *v1alpha1.BrandConnector, revision string, available bool) *appsv1.Deployment {
@@ -118,7 +150,7 @@ func TestBrandsWithoutAClassShareTheOperatorsBudget(t *testing.T) {
 	if due := f.due(t.Context()); len(due) > 0 {
 		t.Errorf("%v may go, and nobody waits", due)
 	}
-	survey, _, err := f.take(t.Context(), p)
+	survey, _, err := f.take(t.Context(), p, f.listing(t.Context()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,13 +120,13 @@ func (r *Reconciler) surveys(ctx context.Context) map[*platform]rollout.Survey {
 	if none {
 		classes = append(classes, nil)
 	}
-	out := map[*platform]rollout.Survey{}
+	out, deployments := map[*platform]rollout.Survey{}, r.fleet.listing(ctx)
 	for _, class := range classes {
 		p, err := r.platforms.of(class)
 		if err != nil {
 			continue
 		}
-		if survey, _, err := r.fleet.take(ctx, p); err == nil {
+		if survey, _, err := r.fleet.take(ctx, p, deployments); err == nil {
 			out[p] = survey
 		}
 	}
@@ -185,12 +185,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 
 	s := &scope{brand: before.DeepCopy(), before: before, key: req.NamespacedName}
 	defer func() {
-		switch err := r.patchStatus(ctx, s); {
+		switch written, err := r.patchStatus(ctx, s.before, s.brand); {
 		case apierrors.IsConflict(err):
 			// The cache was behind: look again when it has caught up.
 			result.RequeueAfter = conflictPause
 		case err != nil:
 			reterr = errors.Join(reterr, err)
+		case written:
+			r.announce(s)
 		}
 	}()
 
@@ -274,23 +276,23 @@ func (s *scope) result() (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: s.diagnosis.lookAgain}, nil
 }
 
-// patchStatus writes the status if it changed, and then says so in an event.
-func (r *Reconciler) patchStatus(ctx context.Context, s *scope) error {
-	if equality.Semantic.DeepEqual(s.before.Status, s.brand.Status) {
-		return nil
+// patchStatus writes the status that an object has now, if it is another than before, onto
+// the version that was read. It says whether it was written: an object that is gone has none.
+func (r *Reconciler) patchStatus(ctx context.Context, before, now client.Object) (written bool, err error) {
+	if equality.Semantic.DeepEqual(before, now) { // nothing but the status is ever changed
+		return false, nil
 	}
-	patch := client.MergeFromWithOptions(s.before, client.MergeFromWithOptimisticLock{})
-	target := s.before.DeepCopy()
-	target.Status = s.brand.Status
-	if err := r.Client.Status().Patch(ctx, target, patch, client.FieldOwner(statusManager)); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("patch the status: %w", err)
+	target := now.DeepCopyObject().(client.Object) // the answer is read into it
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	err = r.Client.Status().Patch(ctx, target, patch, client.FieldOwner(statusManager))
+	if apierrors.IsNotFound(err) {
+		return false, nil
 	}
-	r.statuses.remember(s.key, target.ResourceVersion)
-	r.announce(s)
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("patch the status: %w", err)
+	}
+	r.statuses.remember(client.ObjectKeyFromObject(before), target.GetResourceVersion())
+	return true, nil
 }
 
 // announce tells what changed, in an event. What is on its way may say something else
