@@ -58,7 +58,9 @@ cluster that KUBECONFIG names.`,
 	}
 	o.addFlags(cmd.Flags(), os.Getenv)
 	// controller-runtime reads this flag by itself.
-	cmd.Flags().AddGoFlag(flag.CommandLine.Lookup("kubeconfig"))
+	cmd.PersistentFlags().AddGoFlag(flag.CommandLine.Lookup("kubeconfig"))
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.AddCommand(checkCommand())
 	return cmd
 }
 

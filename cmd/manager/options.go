@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -36,6 +38,7 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 type options struct {
 	connectorImage        string
 	connectorPullPolicy   string
+	connectorPullSecrets  []string
 	connectorClasses      bool
 	rollout               rolloutOptions
 	namespace             string
@@ -65,6 +68,7 @@ type rolloutOptions struct {
 func (o *options) addFlags(f *pflag.FlagSet, getenv func(string) string) {
 	f.StringVar(&o.connectorImage, "connector-image", "", "image of the connector, by digest where it matters (required)")
 	f.StringVar(&o.connectorPullPolicy, "connector-image-pull-policy", "", "Always, IfNotPresent or Never; the cluster's default when empty")
+	f.StringSliceVar(&o.connectorPullSecrets, "connector-image-pull-secrets", nil, "names of Secrets, in the namespace of each brand, to pull the connector's image with; a brand's own and its ConnectorClass's come before them")
 	f.BoolVar(&o.connectorClasses, "connector-classes", true, "read ConnectorClasses, which needs a ClusterRole; without them a brand that names one is refused")
 	f.BoolVar(&o.rollout.paused, "rollout-paused", false, "let no brand without a ConnectorClass restart because the operator or its flags changed, canaries included")
 	f.IntVar(&o.rollout.maxConcurrent, "rollout-max-concurrent", 5, "brands without a ConnectorClass that may restart at a time because the operator or its flags changed")
@@ -112,6 +116,12 @@ func (o *options) complete() (*settings, error) {
 	if !slices.Contains([]corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, pull) {
 		errs = append(errs, fmt.Errorf("--connector-image-pull-policy is %q: give Always, IfNotPresent or Never", pull))
 	}
+	for _, name := range o.connectorPullSecrets {
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			errs = append(errs, fmt.Errorf("--connector-image-pull-secrets has %q, which is no name of a Secret: give names, separated by commas", name))
+		}
+	}
+	errs = append(errs, checkReceiver(o.otlpEndpoint))
 	if err := s.logLevel.UnmarshalText([]byte(o.logLevel)); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level is %q: give debug, info, warn or error", o.logLevel))
 	}
@@ -137,13 +147,26 @@ func (o *options) complete() (*settings, error) {
 	errs = append(errs, err)
 	s.scheme = scheme
 	s.installation = render.Installation{
-		Image: o.connectorImage, ImagePullPolicy: pull,
+		Image: o.connectorImage, ImagePullPolicy: pull, ImagePullSecrets: o.connectorPullSecrets,
 		MonitoringNamespaces: o.monitoringNamespaces, ClientNamespaces: o.clientNamespaces,
 		ProgressDeadlineSeconds: int32(o.rollout.progressDeadline / time.Second),
 	}
 	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout,
 		PartOfFleet: o.watchLabelSelector != "" || len(o.watchNamespaces) > 0}
 	return s, errors.Join(errs...)
+}
+
+// checkReceiver judges the URL of the traces' receiver as what exports them does, which does
+// not know the flag.
+func checkReceiver(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("--otlp-endpoint is not the URL of an OTLP/HTTP receiver: give one such as http://collector:4318") // it may hold a password
+	}
+	return nil
 }
 
 func (o *rolloutOptions) policy() (rollout.Policy, error) {

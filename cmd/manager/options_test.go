@@ -28,6 +28,9 @@ func TestABadFlagIsNamedWithItsRemedy(t *testing.T) {
 		"a level":                {"--log-level=loud", "give debug, info, warn or error"},
 		"a selector":             {"--watch-label-selector=a in b", "--watch-label-selector"},
 		"no reconcile":           {"--max-concurrent-reconciles=0", "give at least 1"},
+		"a receiver of traces":   {"--otlp-endpoint=http://a b", "--otlp-endpoint is not the URL of an OTLP/HTTP receiver: give one such as"},
+		"a receiver by grpc":     {"--otlp-endpoint=grpc://collector:4317", "--otlp-endpoint"},
+		"a pull secret":          {"--connector-image-pull-secrets=registry,Two words", `--connector-image-pull-secrets has "Two words"`},
 		"no place in a roll-out": {"--rollout-max-concurrent=0", "--rollout-max-concurrent is 0: give at least 1"},
 		"canaries":               {"--rollout-canary-selector=a in b", "--rollout-canary-selector"},
 		"a soak time":            {"--rollout-canary-soak-time=-1s", "give 0s or more"},
@@ -85,8 +88,8 @@ func TestEachShardHasALeaderOfItsOwn(t *testing.T) {
 }
 
 func TestHelpNamesEveryFlag(t *testing.T) {
-	usage := command(nil).Flags().FlagUsages()
-	for _, want := range []string{"--connector-image", "--watch-namespaces", "--watch-label-selector", "--leader-elect", "--kubeconfig",
+	usage := command(nil).UsageString()
+	for _, want := range []string{"--connector-image", "--connector-image-pull-secrets", "--watch-namespaces", "--watch-label-selector", "--leader-elect", "--kubeconfig",
 		"--metrics-bind-address", "--health-probe-bind-address", "--otlp-endpoint", "--max-concurrent-reconciles", "--log-level",
 		"--connector-classes", "--rollout-paused", "--rollout-max-concurrent", "--rollout-canary-selector", "--rollout-canary-soak-time", "--rollout-progress-deadline"} {
 		if !strings.Contains(usage, want) {

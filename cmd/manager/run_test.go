@@ -16,6 +16,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -50,15 +51,62 @@ func TestTheOperatorStartsServesAndGivesItsLeaseBack(t *testing.T) {
 	waitFor(t, ended, func() string { return get("http://"+metrics+"/metrics", "leader_election_master_status") })
 	waitFor(t, ended, func() string { return get("http://"+metrics+"/metrics", `name="hexiao-manager"} 1`) })
 
+	t.Run("and check says so", func(t *testing.T) {
+		said, err := checked(t, "--watch-namespaces=") // empty: all
+		must(t, err)
+		for _, want := range []string{"serves BrandConnectors and ConnectorClasses of connect.hexiao.dev/v1alpha1", "leads: it has just renewed the lease hexiao-system/hexiao-manager\n"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("check says %q, without %q", said, want)
+			}
+		}
+	})
+	t.Run("and check does not say so of another shard", func(t *testing.T) {
+		_, err := checked(t, "--watch-label-selector=shard=a", "--patience=2s")
+		if err == nil || !strings.Contains(err.Error(), "nobody renews the lease hexiao-system/hexiao-manager-") {
+			t.Errorf("got %v", err)
+		}
+	})
+
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+	t.Run("and check does not say so when it has ended", func(t *testing.T) {
+		if _, err := checked(t, "--patience=1s"); err == nil || !strings.Contains(err.Error(), "nobody renews the lease") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("nor without the CRD", func(t *testing.T) {
+		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "connectorclasses.connect.hexiao.dev"}}
+		must(t, apiextensionsv1.AddToScheme(api.Scheme()))
+		must(t, api.Delete(t.Context(), crd))
+		ended := make(chan error, 1)
+		waitFor(t, ended, func() string {
+			if err := api.Get(t.Context(), client.ObjectKeyFromObject(crd), crd); err == nil {
+				return "the CRD is still there"
+			}
+			return ""
+		})
+		if _, err := checked(t, "--patience=5s"); err == nil || !strings.Contains(err.Error(), "the API server does not serve ConnectorClass of connect.hexiao.dev/v1alpha1: install the CRDs") {
+			t.Errorf("got %v", err)
+		}
+	})
 	lease := &coordinationv1.Lease{}
 	must(t, api.Get(t.Context(), client.ObjectKey{Namespace: "hexiao-system", Name: "hexiao-manager"}, lease))
 	if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
 		t.Errorf("the lease is still held by %s", *holder)
 	}
+}
+
+// checked runs the command check against the server of KUBECONFIG.
+func checked(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out strings.Builder
+	cmd := command(io.Discard)
+	cmd.SetOut(&out)
+	cmd.SetArgs(append([]string{"check", "--namespace=hexiao-system", "--connector-image=c"}, args...))
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
 }
 
 func must(t *testing.T, err error) {

@@ -101,10 +101,23 @@ func (r *renderer) basePodSpec() *corev1ac.PodSpecApplyConfiguration {
 	for _, t := range w.Tolerations {
 		spec.WithTolerations(toleration(t))
 	}
-	for _, s := range w.ImagePullSecrets {
-		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(s.Name))
+	for _, name := range r.pullSecrets() {
+		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(name))
 	}
 	return spec
+}
+
+// pullSecrets are the brand's or its class's, else the installation's.
+func (r *renderer) pullSecrets() []string {
+	given := r.brand.Spec.Workload.ImagePullSecrets
+	if len(given) == 0 {
+		return r.installation.ImagePullSecrets
+	}
+	var names []string
+	for _, s := range given {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // gracePeriod is how long a Pod may take to end: the longest that a vendor's late

@@ -37,6 +37,9 @@ type Installation struct {
 	Image string
 	// ImagePullPolicy of the connector; the cluster's default when empty.
 	ImagePullPolicy corev1.PullPolicy
+	// ImagePullSecrets are the names of Secrets in each brand's namespace to pull the
+	// connector's image with, for brands that name none and whose class names none.
+	ImagePullSecrets []string
 	// MonitoringNamespaces are labels of the namespaces that may read metrics; all
 	// namespaces of the cluster when empty.
 	MonitoringNamespaces map[string]string

@@ -14,6 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	batchv1ac "k8s.io/client-go/applyconfigurations/batch/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
@@ -95,6 +98,53 @@ func marshal(t *testing.T, out *render.Output) []byte {
 		all.Write(doc)
 	}
 	return all.Bytes()
+}
+
+func TestPullSecretsAreTheBrandsElseItsClasssElseTheInstallations(t *testing.T) {
+	secrets := func(names ...string) v1alpha1.WorkloadSpec {
+		var w v1alpha1.WorkloadSpec
+		for _, name := range names {
+			w.ImagePullSecrets = append(w.ImagePullSecrets, v1alpha1.LocalObjectReference{Name: name})
+		}
+		return w
+	}
+	for name, test := range map[string]struct {
+		brand, class v1alpha1.WorkloadSpec
+		want         []string
+	}{
+		"nobody's but the installation's": {want: []string{"registry", "mirror"}},
+		"the class's":                     {class: secrets("class"), want: []string{"class"}},
+		"the brand's":                     {brand: secrets("own", "other"), class: secrets("class"), want: []string{"own", "other"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := load(t, "testdata/embedded-scheduled.in.yaml") // a Deployment and a CronJob
+			in.Installation.ImagePullSecrets = []string{"registry", "mirror"}
+			in.Brand.Spec.Workload = test.brand
+			in.Class = &v1alpha1.ConnectorClass{Spec: v1alpha1.ConnectorClassSpec{Workload: test.class}}
+			out, err := render.Render(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pods := map[string]*corev1ac.PodSpecApplyConfiguration{}
+			for _, c := range out.Children {
+				switch apply := c.Apply.(type) {
+				case *appsv1ac.DeploymentApplyConfiguration:
+					pods[c.Kind.Kind] = apply.Spec.Template.Spec
+				case *batchv1ac.CronJobApplyConfiguration:
+					pods[c.Kind.Kind] = apply.Spec.JobTemplate.Spec.Template.Spec
+				}
+			}
+			for _, kind := range []string{"Deployment", "CronJob"} {
+				var got []string
+				for _, secret := range pods[kind].ImagePullSecrets {
+					got = append(got, *secret.Name)
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("of the %s (-want +got):\n%s", kind, diff)
+				}
+			}
+		})
+	}
 }
 
 func TestRenderedObjectsAreTheGoldenOnes(t *testing.T) {
