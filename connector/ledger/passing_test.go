@@ -3,11 +3,11 @@
 package ledger
 
 import (
-	"net"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 	"github.com/hexiao-dev/hexiao/hack/postgres/pgtest"
 )
 
@@ -22,14 +22,7 @@ func TestAnOpenThatFailedIsRepeatedOnlyWhenThatMayHelp(t *testing.T) {
 		change(&u)
 		return u.String()
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	nobody := oneshottest.Nobody(t)
 	tests := map[string]struct {
 		config  Config
 		passing bool

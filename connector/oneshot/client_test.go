@@ -223,12 +223,7 @@ func TestAnAnswerCutAtAnyByteIsAFailure(t *testing.T) {
 }
 
 func TestWithoutAConnectionNothingIsSent(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := "http://" + closed.Addr().String()
-	_ = closed.Close()
+	nobody := "http://" + oneshottest.Nobody(t)
 	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request came through") }))
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains of our refusal
 	secure.StartTLS()

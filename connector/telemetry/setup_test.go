@@ -28,6 +28,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hexiao-dev/hexiao/connector/oneshot/oneshottest"
 	"github.com/hexiao-dev/hexiao/connector/telemetry"
 )
 
@@ -381,13 +382,7 @@ func TestADeafCollectorDoesNotHoldUpSpansNorShutdown(t *testing.T) {
 }
 
 func TestAClosedCollectorIsLoggedOnceAMinute(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "http://" + listener.Addr().String()
-	_ = listener.Close() // nobody listens there now
-
+	url := "http://" + oneshottest.Nobody(t)
 	var lines bytes.Buffer
 	tel := setUp(t, telemetry.Config{OTLPEndpoint: url, Logger: slog.New(slog.NewJSONHandler(&lines, nil)), Now: func() time.Time { return time.Unix(0, 0) }})
 	for range 3 * 512 { // three full batches, so three exports at least

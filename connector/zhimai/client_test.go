@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,11 +23,6 @@ import (
 )
 
 func TestACallThatDoesNotLeaveIsNotSent(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
 	v := serve(t, says(done10))
 	over := func() error { return errors.New("the lease is over") }
 	tests := map[string]struct {
@@ -37,7 +31,7 @@ func TestACallThatDoesNotLeaveIsNotSent(t *testing.T) {
 		leg   func(*redeem.Leg)
 		want  redeem.Class
 	}{
-		"nobody listens":       {url: "http://" + closed.Addr().String(), want: "dial"},
+		"nobody listens":       {url: "http://" + oneshottest.Nobody(t), want: "dial"},
 		"the guard says no":    {url: v.url, guard: over, want: "guard"},
 		"the leg has no call":  {url: v.url, leg: func(l *redeem.Leg) { l.Call = nil }, want: "request"},
 		"the leg has no bizId": {url: v.url, leg: func(l *redeem.Leg) { l.Key = "" }, want: "request"},

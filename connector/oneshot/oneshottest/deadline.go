@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oneshottest gives a client's test a deadline that comes when the test says: after
-// the server has the request, and not before it on a machine that is busy.
+// Package oneshottest gives tests of clients what no clock and no socket gives them: a
+// deadline that comes when the test says, such as after the server has the request
+// however busy the machine is, and an address where nobody listens.
 package oneshottest
 
 import (
