@@ -66,13 +66,13 @@ func TestTheFormOfACall(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := serve(t, says(`{}`))
-			c := client(t, g.url, tc.cfg, Deps{})
+			c := client(t, g.URL, tc.cfg, Deps{})
 			req := request()
 			if tc.request != nil {
 				tc.request(&req)
 			}
 			c.Send(t.Context(), sending(t, c, req, append([]redeem.Line{tc.line}, tc.more...)...))
-			forms := g.got()
+			forms := g.Got()
 			if len(forms) != 1 {
 				t.Fatalf("the gateway saw %d requests, want 1", len(forms))
 			}

@@ -15,18 +15,6 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
-// told is what the rest of the connector decides by.
-type told struct {
-	Kind              redeem.Kind
-	Class             redeem.Class
-	Code, FlowID      string
-	Total, Real, Gift redeem.Fen
-}
-
-func tell(o redeem.Outcome) told {
-	return told{o.Kind, o.Class, o.Code, o.FlowID, o.Total, o.Real, o.Gift}
-}
-
 func commonResult(success, inner string) string {
 	return `{"biz_success":` + success + `,"result":` + inner + `,"result_code":"200","result_desc":"成功","result_view":""}`
 }
@@ -137,7 +125,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 				status = 200
 			}
 			g := serve(t, func(int, url.Values) (int, string) { return status, tc.body })
-			c := client(t, g.url, Config{}, Deps{})
+			c := client(t, g.URL, Config{}, Deps{})
 			o := c.Send(t.Context(), sending(t, c, request(), value(0, 1000)))
 			if diff := cmp.Diff(tc.want, tell(o)); diff != "" {
 				t.Errorf("outcome (-want +got):\n%s", diff)
@@ -148,7 +136,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 			if o.HTTPStatus != status || o.Cashier == "" || o.Detail == "" || strings.Contains(o.Cashier, "%") {
 				t.Errorf("outcome is not complete: %+v", o)
 			}
-			if n := len(g.got()); n != 1 {
+			if n := len(g.Got()); n != 1 {
 				t.Errorf("the gateway saw %d requests, want 1", n)
 			}
 			seen[o.Class] = true
@@ -193,7 +181,7 @@ func TestWhatAnAnswerMeansForEachAsset(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := serve(t, says(tc.body))
-			c := client(t, g.url, own(), Deps{})
+			c := client(t, g.URL, own(), Deps{})
 			o := c.Send(t.Context(), sending(t, c, request(), points(0, 5), coupon(1, "A"), coupon(2, "B")))
 			if o.Kind != tc.want || o.Class != tc.class {
 				t.Errorf("got %s (%s), want %s (%s)", o.Kind, o.Class, tc.want, tc.class)

@@ -3,17 +3,13 @@
 package alsc
 
 import (
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/oneshot"
+	"github.com/hexiao-dev/hexiao/connector/providertest"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -21,43 +17,22 @@ var credentials = Credentials{AppKey: "12345678", AppSecret: "helloworld"}
 
 const key = "HXABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// gateway is a TOP that answers from a script.
-type gateway struct {
-	mu    sync.Mutex
-	forms []url.Values
-	url   string
+// told is what the rest of the connector decides by.
+type told struct {
+	Kind              redeem.Kind
+	Class             redeem.Class
+	Code, FlowID      string
+	Total, Real, Gift redeem.Fen
 }
 
-func serve(t *testing.T, answer func(n int, form url.Values) (int, string)) *gateway {
+func tell(o redeem.Outcome) told {
+	return told{o.Kind, o.Class, o.Code, o.FlowID, o.Total, o.Real, o.Gift}
+}
+
+// serve is a TOP that answers from a script.
+func serve(t *testing.T, answer func(n int, form url.Values) (int, string)) *providertest.Script[url.Values] {
 	t.Helper()
-	g := &gateway{}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		raw, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		form, err := url.ParseQuery(string(raw))
-		if err != nil {
-			t.Error(err)
-		}
-		g.mu.Lock()
-		g.forms = append(g.forms, form)
-		n := len(g.forms)
-		g.mu.Unlock()
-		status, text := answer(n, form)
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, text)
-	}))
-	t.Cleanup(srv.Close)
-	g.url = srv.URL
-	return g
-}
-
-// got is what was received so far.
-func (g *gateway) got() []url.Values {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.forms)
+	return providertest.Serve(t, url.ParseQuery, answer)
 }
 
 func says(answer string) func(int, url.Values) (int, string) {
@@ -122,19 +97,7 @@ func own() Config {
 // sending plans lines that make one leg, as the engine would.
 func sending(t *testing.T, c *Client, req redeem.Request, lines ...redeem.Line) redeem.Sending {
 	t.Helper()
-	plans, err := c.Plan(req, lines)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(plans) != 1 {
-		t.Fatalf("got %d legs, want 1", len(plans))
-	}
-	return redeem.Sending{Leg: legOf(plans[0]), Action: req.Action, Request: req}
+	return providertest.Sending(t, c, key, req, lines...)
 }
 
-func legOf(p redeem.LegPlan) redeem.Leg {
-	return redeem.Leg{
-		Provider: Name, Operation: p.Operation, Key: key, Lines: p.Lines, Reversible: p.Reversible, Call: p.Call,
-		MemberRef: p.MemberRef, Amount: p.Amount, Points: p.Points, Coupons: p.Coupons,
-	}
-}
+func legOf(p redeem.LegPlan) redeem.Leg { return providertest.Leg(Name, key, p, time.Time{}) }

@@ -64,7 +64,7 @@ func TestAMemberIsReadWithWhatCanBeSpent(t *testing.T) {
 			g := serve(t, says(shown(strings.Replace(guest, tc.from, tc.to, 1))))
 			cfg := own()
 			cfg.Account = tc.account
-			got, err := client(t, g.url, cfg, Deps{}).ReadMember(t.Context(), query(redeem.ByMobile))
+			got, err := client(t, g.URL, cfg, Deps{}).ReadMember(t.Context(), query(redeem.ByMobile))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,10 +88,10 @@ func TestAMemberIsLookedForInTheVendorsFields(t *testing.T) {
 		redeem.ByAlipayUserID: `{"brand_id":"3742863742","outer_id":"15000001111","outer_type":"alipay","shop_id":"73527452"}`,
 	} {
 		g := serve(t, says(shown(guest)))
-		if _, err := client(t, g.url, own(), Deps{}).ReadMember(t.Context(), query(by)); err != nil {
+		if _, err := client(t, g.URL, own(), Deps{}).ReadMember(t.Context(), query(by)); err != nil {
 			t.Fatal(err)
 		}
-		if got := g.got()[0].Get("param_customer_get_open_req"); got != want {
+		if got := g.Got()[0].Get("param_customer_get_open_req"); got != want {
 			t.Errorf("%s: asked %s, want %s", by, got, want)
 		}
 	}
@@ -125,7 +125,7 @@ func TestOnlyTheBusinessSaysThatThereIsNoMember(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := serve(t, func(int, url.Values) (int, string) { return tc.status, tc.answer })
-			_, err := client(t, g.url, tc.cfg, Deps{}).ReadMember(t.Context(), query(tc.by))
+			_, err := client(t, g.URL, tc.cfg, Deps{}).ReadMember(t.Context(), query(tc.by))
 			failed, is := errors.AsType[*redeem.ReadError](err)
 			if tc.none != errors.Is(err, redeem.ErrNoMember) || is == tc.none || (is && (failed.Class != tc.class || failed.Again != tc.again)) {
 				t.Errorf("got %v %+v", err, failed)
@@ -163,14 +163,14 @@ func TestFlowsAreReadPageByPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := serve(t, says(tc.with))
-			got, err := client(t, g.url, tc.cfg, Deps{}).Flows(t.Context(), "11342", "8066287", from, from.Add(24*time.Hour), 2, 4)
+			got, err := client(t, g.URL, tc.cfg, Deps{}).Flows(t.Context(), "11342", "8066287", from, from.Add(24*time.Hour), 2, 4)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(Flow{})); diff != "" {
 				t.Error("(-want +got):", diff)
 			}
-			param := g.got()[0].Get("param_page_query_account_flows_open_req")
+			param := g.Got()[0].Get("param_page_query_account_flows_open_req")
 			for _, part := range []string{tc.asked, `"start_time":"2025-12-10 00:00:00"`, `"end_time":"2025-12-11 00:00:00"`, `"page_no":2`, `"page_size":4`} {
 				if !strings.Contains(param, part) {
 					t.Errorf("asked without %s: %s", part, param)
@@ -187,7 +187,7 @@ func TestAListThatCannotBeReadIsNoList(t *testing.T) {
 		wrapped(AccountFlows, `{"biz_success":true,"total_size":"many"}`), `{"error_response":{"code":15}}`, ``,
 	} {
 		g := serve(t, says(said))
-		p, err := client(t, g.url, Config{}, Deps{}).Flows(t.Context(), "1", "2", time.Time{}, time.Time{}, 1, 10)
+		p, err := client(t, g.URL, Config{}, Deps{}).Flows(t.Context(), "1", "2", time.Time{}, time.Time{}, 1, 10)
 		if _, is := errors.AsType[*redeem.ReadError](err); !is {
 			t.Errorf("%s: got %+v, %v", said, p, err)
 		}

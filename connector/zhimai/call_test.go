@@ -50,17 +50,17 @@ func TestTheBodyOfACall(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			v := serve(t, says(`{}`))
-			c := client(t, v.url, tc.cfg, Deps{})
+			c := client(t, v.URL, tc.cfg, Deps{})
 			req := request()
 			if tc.request != nil {
 				tc.request(&req)
 			}
 			c.Send(t.Context(), sending(t, c, req, tc.lines...))
-			if len(v.got()) != 1 {
-				t.Fatalf("the vendor saw %d requests, want 1", len(v.got()))
+			if len(v.Got()) != 1 {
+				t.Fatalf("the vendor saw %d requests, want 1", len(v.Got()))
 			}
 			var pretty bytes.Buffer
-			if err := json.Indent(&pretty, []byte(v.got()[0]), "", "  "); err != nil {
+			if err := json.Indent(&pretty, []byte(v.Got()[0]), "", "  "); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, name+".json", pretty.String()+"\n")

@@ -17,18 +17,6 @@ import (
 const done10 = `{"status":"true","code":"0","message":"说明","data":{"status":"true","code":"0","message":"操作成功","bizId":"QM77","couponsCardList":"",` +
 	`"gift_amount":"1.00","recharge_amount":"90.00","total_amount":"91.00","change_gift_amount":"2.00","change_recharge_amount":"8.00","storeBalance":"","shopBalance":""}}`
 
-// told is what the rest of the connector decides by.
-type told struct {
-	Kind              redeem.Kind
-	Class             redeem.Class
-	Code, FlowID      string
-	Total, Real, Gift redeem.Fen
-}
-
-func tell(o redeem.Outcome) told {
-	return told{o.Kind, o.Class, o.Code, o.FlowID, o.Total, o.Real, o.Gift}
-}
-
 // Each case asks for 10 yuan of stored value.
 func TestWhatAnAnswerMeans(t *testing.T) {
 	executed := func(real, gift redeem.Fen) told {
@@ -117,7 +105,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 				status = 200
 			}
 			v := serve(t, func(int, string) (int, string) { return status, tc.body })
-			c := client(t, v.url, tc.cfg, Deps{})
+			c := client(t, v.URL, tc.cfg, Deps{})
 			o := c.Send(t.Context(), sending(t, c, request(), value(0, 1000)))
 			got := tell(o)
 			if got.Kind != redeem.Executed && got.Class == "http-status" && tc.want.Class == "http-status" {
@@ -129,8 +117,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 			if o.HTTPStatus != status || o.Cashier == "" || o.Detail == "" || strings.Contains(o.Cashier, "%") {
 				t.Errorf("outcome is not complete: %+v", o)
 			}
-			if len(v.got()) != 1 {
-				t.Errorf("the vendor saw %d requests, want 1", len(v.got()))
+			if len(v.Got()) != 1 {
+				t.Errorf("the vendor saw %d requests, want 1", len(v.Got()))
 			}
 			seen[string(o.Class)] = true
 		})
@@ -144,7 +132,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 
 func TestEachLineHearsItsShare(t *testing.T) {
 	v := serve(t, says(done10))
-	c := client(t, v.url, Config{}, Deps{})
+	c := client(t, v.URL, Config{}, Deps{})
 	o := c.Send(t.Context(), sending(t, c, request(), value(0, 300), coupon(1, "390962138708451328"), value(2, 700), points(3, 5)))
 	want := []redeem.LineOutcome{
 		{Line: 0, Kind: redeem.Executed, Cashier: answer.TillExecuted, Total: 300, Real: 300},
@@ -159,7 +147,7 @@ func TestEachLineHearsItsShare(t *testing.T) {
 
 func TestTheTillHearsTheVendorsReason(t *testing.T) {
 	v := serve(t, says(`{"status":true,"code":"40012","message":"会员15012341111(张三丰)余额不足。"}`))
-	c := client(t, v.url, Config{}, Deps{})
+	c := client(t, v.URL, Config{}, Deps{})
 	o := c.Send(t.Context(), sending(t, c, request(), value(0, 1000)))
 	if want := "会员系统未受理（会员***(***)余额不足），本次未扣款，请核对后重试或更换支付方式"; o.Cashier != want {
 		t.Errorf("got %s, want %s", o.Cashier, want)

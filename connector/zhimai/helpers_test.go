@@ -3,15 +3,11 @@
 package zhimai
 
 import (
-	"io"
-	"net/http"
-	"net/http/httptest"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/oneshot"
+	"github.com/hexiao-dev/hexiao/connector/providertest"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
@@ -19,42 +15,27 @@ var credentials = Credentials{
 	OpenID: "d14c1559e87b747d577c834b275a4310", OpenKey: "LyvrkvkxRkG2R6aM55bXpPwjYAbkEXTbVnKwfDYvVHjNwNFAmx", GrantCode: "ba67d4fa46",
 }
 
+// sentAt is also the client's clock.
+var sentAt = time.Unix(1547186244, 0)
+
 const key = "HXABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// vendor is a Zhimai that answers from a script.
-type vendor struct {
-	mu     sync.Mutex
-	bodies []string // as received
-	answer func(n int, body string) (status int, answer string)
-	url    string
+// told is what the rest of the connector decides by.
+type told struct {
+	Kind              redeem.Kind
+	Class             redeem.Class
+	Code, FlowID      string
+	Total, Real, Gift redeem.Fen
 }
 
-func serve(t *testing.T, answer func(n int, body string) (int, string)) *vendor {
+func tell(o redeem.Outcome) told {
+	return told{o.Kind, o.Class, o.Code, o.FlowID, o.Total, o.Real, o.Gift}
+}
+
+// serve is a Zhimai that answers from a script.
+func serve(t *testing.T, answer func(n int, body string) (int, string)) *providertest.Script[string] {
 	t.Helper()
-	v := &vendor{answer: answer}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		v.mu.Lock()
-		v.bodies = append(v.bodies, string(body))
-		n := len(v.bodies)
-		v.mu.Unlock()
-		status, text := v.answer(n, string(body))
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, text)
-	}))
-	t.Cleanup(srv.Close)
-	v.url = srv.URL
-	return v
-}
-
-// got is what was received so far.
-func (v *vendor) got() []string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.bodies)
+	return providertest.Serve(t, func(body string) (string, error) { return body, nil }, answer)
 }
 
 func says(answer string) func(int, string) (int, string) {
@@ -72,7 +53,7 @@ func client(t *testing.T, url string, cfg Config, deps Deps) *Client {
 	t.Cleanup(http.Close)
 	deps.HTTP = http
 	if deps.Now == nil {
-		deps.Now = func() time.Time { return time.Unix(1547186244, 0) }
+		deps.Now = func() time.Time { return sentAt }
 	}
 	if deps.Nonce == nil {
 		deps.Nonce = func() int64 { return 658965 }
@@ -106,23 +87,12 @@ func points(no int, n int64) redeem.Line {
 	return redeem.Line{No: no, AssetMappingID: "100003", AssetID: "points", Count: n, Asset: redeem.Points, Provider: Name}
 }
 
-// sending plans lines and makes the leg as the engine would.
+// sending plans lines and makes the leg as the engine would, sent at sentAt.
 func sending(t *testing.T, c *Client, req redeem.Request, lines ...redeem.Line) redeem.Sending {
 	t.Helper()
-	plans, err := c.Plan(req, lines)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(plans) != 1 {
-		t.Fatalf("got %d legs, want 1", len(plans))
-	}
-	return redeem.Sending{Leg: legOf(plans[0]), Action: req.Action, Request: req}
+	s := providertest.Sending(t, c, key, req, lines...)
+	s.Leg.SentAt = sentAt
+	return s
 }
 
-func legOf(p redeem.LegPlan) redeem.Leg {
-	return redeem.Leg{
-		Provider: Name, Operation: p.Operation, Key: key, Lines: p.Lines, Reversible: p.Reversible, Call: p.Call,
-		MemberRef: p.MemberRef, Amount: p.Amount, Points: p.Points, Coupons: p.Coupons,
-		SentAt: time.Unix(1547186244, 0),
-	}
-}
+func legOf(p redeem.LegPlan) redeem.Leg { return providertest.Leg(Name, key, p, sentAt) }

@@ -117,7 +117,7 @@ func TestALookUpOfAMixedCall(t *testing.T) {
 			if tc.early {
 				now = sent.Add(time.Minute)
 			}
-			c := client(t, v.url, tc.cfg, Deps{Now: func() time.Time { return now }})
+			c := client(t, v.URL, tc.cfg, Deps{Now: func() time.Time { return now }})
 			got := c.LookUp(t.Context(), mixedLeg(t, c, tc.lines...))
 			if got.Verdict != tc.want || got.Detail == "" {
 				t.Errorf("got %s (%s), want %s", got.Verdict, got.Detail, tc.want)
@@ -125,7 +125,7 @@ func TestALookUpOfAMixedCall(t *testing.T) {
 			if diff := cmp.Diff(redeem.Outcome{}, got.Outcome); diff != "" {
 				t.Errorf("an outcome that nobody knows (-want +got):\n%s", diff)
 			}
-			if asked := len(v.got()) - 1; asked != tc.asked {
+			if asked := len(v.Got()) - 1; asked != tc.asked {
 				t.Errorf("asked about %d coupons, want %d", asked, tc.asked)
 			}
 			for _, id := range []string{"390962", "1001", key} {
@@ -168,7 +168,7 @@ func drawFate(t *rapid.T, ids []string, hasPoints bool) fate {
 func TestAMixedCallIsNeverGuessed(t *testing.T) {
 	var now records
 	v := serve(t, func(n int, body string) (int, string) { return now.answer(n, body) })
-	c := client(t, v.url, Config{}, Deps{Now: func() time.Time { return time.Unix(1547186244, 0).Add(time.Hour) }})
+	c := client(t, v.URL, Config{}, Deps{Now: func() time.Time { return time.Unix(1547186244, 0).Add(time.Hour) }})
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.SampledFrom([]int64{0, 5}).Draw(rt, "points")
 		ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[1-9][0-9]{0,17}`), 0, 3, rapid.ID).Draw(rt, "coupons")

@@ -72,7 +72,7 @@ func TestAMemberIsReadWithWhatCanBeSpent(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			v := serve(t, says(done2(strings.Replace(guest, tc.from, tc.to, 1))))
-			got, err := client(t, v.url, tc.cfg, Deps{}).ReadMember(t.Context(), query(redeem.ByMobile))
+			got, err := client(t, v.URL, tc.cfg, Deps{}).ReadMember(t.Context(), query(redeem.ByMobile))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,14 +88,14 @@ func TestAMemberIsLookedForByTheVendorsTypes(t *testing.T) {
 		redeem.ByMemberID: 1, redeem.ByMobile: 2, redeem.ByCard: 3, redeem.ByAlipayUserID: 4, redeem.ByWeChatOpenID: 5, redeem.ByWeChatUnion: 6,
 	} {
 		v := serve(t, says(done2(guest)))
-		if _, err := client(t, v.url, Config{Shops: map[string]string{"8066287": "S001"}}, Deps{}).ReadMember(t.Context(), query(by)); err != nil {
+		if _, err := client(t, v.URL, Config{Shops: map[string]string{"8066287": "S001"}}, Deps{}).ReadMember(t.Context(), query(by)); err != nil {
 			t.Fatal(err)
 		}
 		var got struct {
 			Action string
 			Params map[string]any
 		}
-		if err := json.Unmarshal([]byte(v.got()[0]), &got); err != nil {
+		if err := json.Unmarshal([]byte(v.Got()[0]), &got); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(map[string]any{"identifierNumber": "15000001111", "type": float64(want), "multiMark": "S001"}, got.Params); diff != "" || got.Action != MemberInfo {
@@ -127,7 +127,7 @@ func TestOnlyARefusalSaysThatThereIsNoMember(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			v := serve(t, func(int, string) (int, string) { return tc.status, tc.answer })
-			_, err := client(t, v.url, Config{RateLimitCodes: []string{"429"}}, Deps{}).ReadMember(t.Context(), query(redeem.ByMobile))
+			_, err := client(t, v.URL, Config{RateLimitCodes: []string{"429"}}, Deps{}).ReadMember(t.Context(), query(redeem.ByMobile))
 			failed, is := errors.AsType[*redeem.ReadError](err)
 			if tc.none != errors.Is(err, redeem.ErrNoMember) || is == tc.none || (is && (failed.Class != tc.class || failed.Again != tc.again)) {
 				t.Errorf("got %v %+v", err, failed)
@@ -147,7 +147,7 @@ func TestFlowsAreReadPageByPage(t *testing.T) {
 		{"id":"10","order_no":"HXD","change_amount":"1","created_at":""}]}`
 	v := serve(t, says(done2(page)))
 	from := time.Date(2025, 12, 9, 16, 0, 0, 0, time.UTC)
-	got, err := client(t, v.url, Config{}, Deps{}).Flows(t.Context(), from, from.Add(24*time.Hour), 2, 2)
+	got, err := client(t, v.URL, Config{}, Deps{}).Flows(t.Context(), from, from.Add(24*time.Hour), 2, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,8 +162,8 @@ func TestFlowsAreReadPageByPage(t *testing.T) {
 		t.Error("(-want +got):", diff)
 	}
 	for _, part := range []string{`"start_time":"2025-12-10 00:00:00"`, `"end_time":"2025-12-11 00:00:00"`, `"page":2`, `"page_size":2`} {
-		if !strings.Contains(v.got()[0], part) {
-			t.Errorf("asked without %s: %s", part, v.got()[0])
+		if !strings.Contains(v.Got()[0], part) {
+			t.Errorf("asked without %s: %s", part, v.Got()[0])
 		}
 	}
 }
@@ -174,7 +174,7 @@ func TestAListThatCannotBeReadIsNoList(t *testing.T) {
 		`{"status":true,"code":"40001"}`, `{"status":false,"code":"1"}`, `nothing`,
 	} {
 		v := serve(t, says(answer))
-		p, err := client(t, v.url, Config{}, Deps{}).Flows(t.Context(), time.Time{}, time.Time{}, 1, 10)
+		p, err := client(t, v.URL, Config{}, Deps{}).Flows(t.Context(), time.Time{}, time.Time{}, 1, 10)
 		if _, is := errors.AsType[*redeem.ReadError](err); !is {
 			t.Errorf("%s: got %+v, %v", answer, p, err)
 		}
