@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/reach"
 )
@@ -38,6 +41,7 @@ func accessFlags(cmd *cobra.Command) *access {
 	f.StringVarP(&a.format, "output", "o", string(present.Table), "table, wide, json or yaml")
 	completeTo(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(present.Formats, cobra.ShellCompDirectiveNoFileComp)))
 	completeTo(cmd.RegisterFlagCompletionFunc("context", a.completeContext))
+	completeTo(cmd.RegisterFlagCompletionFunc("namespace", a.completeNamespace))
 	return a
 }
 
@@ -75,6 +79,9 @@ func (a *access) way() (way reach.Way, namespace string, err error) {
 func (a *access) config() (config *rest.Config, namespace string, err error) {
 	loaded := a.client()
 	if config, err = loaded.ClientConfig(); err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, "", noKubeconfig()
+		}
 		return nil, "", fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	if namespace, _, err = loaded.Namespace(); err != nil {
@@ -83,6 +90,37 @@ func (a *access) config() (config *rest.Config, namespace string, err error) {
 	config.QPS = -1 // the API server's own priority and fairness decides
 	config.UserAgent = "kubectl-hexiao/" + version
 	return config, namespace, nil
+}
+
+// noKubeconfig says where a kubeconfig was looked for. client-go names an environment
+// variable that this program does not read.
+func noKubeconfig() error {
+	places := clientcmd.NewDefaultClientConfigLoadingRules().Precedence
+	return fmt.Errorf("there is no cluster in the kubeconfig (%s): name one with --kubeconfig, or set KUBECONFIG", strings.Join(places, ", "))
+}
+
+// brandName reads a brand's name, as NAME or as kubectl prints it: bc/NAME.
+func brandName(arg string) (string, error) {
+	kind, name, is := strings.Cut(arg, "/")
+	if !is {
+		return arg, nil
+	}
+	kind, _, _ = strings.Cut(strings.ToLower(kind), ".")
+	if !slices.Contains([]string{"bc", "brandconnector", "brandconnectors"}, kind) || name == "" || strings.Contains(name, "/") {
+		return "", fmt.Errorf("%w: %q names no brand: say NAME, and the namespace with -n", desk.ErrUsage, arg)
+	}
+	return name, nil
+}
+
+func brandNames(args []string) ([]string, error) {
+	names := make([]string, len(args))
+	var err error
+	for i, arg := range args {
+		if names[i], err = brandName(arg); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 func (a *access) desk(cmd *cobra.Command) (d *desk.Desk, namespace string, err error) {
@@ -113,7 +151,9 @@ func (a *access) list(cmd *cobra.Command, args []string, all bool, l *desk.List,
 		l.Namespace = ""
 	}
 	if len(args) > 0 {
-		l.Brand = args[0]
+		if l.Brand, err = brandName(args[0]); err != nil {
+			return err
+		}
 	}
 	return run(d, cmd.Context(), *l)
 }
@@ -129,7 +169,11 @@ func (a *access) one(cmd *cobra.Command, args []string, t *desk.Target, run func
 	}
 	t.BizID = args[len(args)-1]
 	if a.adminURL == "" {
-		t.Brand = reach.Brand{Namespace: namespace, Name: args[0]}
+		name, err := brandName(args[0])
+		if err != nil {
+			return err
+		}
+		t.Brand = reach.Brand{Namespace: namespace, Name: name}
 	}
 	return run(cmd.Context(), d)
 }
@@ -156,10 +200,33 @@ func upTo(n int) cobra.PositionalArgs {
 
 // noSubcommand refuses what is taken for a subcommand and is none.
 func noSubcommand(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%w: there is no command %q: see %s --help", desk.ErrUsage, args[0], cmd.CommandPath())
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	near := ""
+	cmd.SuggestionsMinimumDistance = 2
+	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+		near = fmt.Sprintf("did you mean %s? Or ", strings.Join(names, " or "))
+	}
+	return fmt.Errorf("%w: there is no command %q: %ssee %s --help", desk.ErrUsage, args[0], near, cmd.CommandPath())
+}
+
+// usageErrors has every command below say of its arguments that the command line is
+// wrong: cobra's own checks know no exit code.
+func usageErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil && !errors.Is(err, desk.ErrUsage) {
+				return fmt.Errorf("%w: %w", desk.ErrUsage, err)
+			} else if err != nil {
+				return err
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		usageErrors(c)
+	}
 }
 
 func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
@@ -177,6 +244,24 @@ func (a *access) completeContext(*cobra.Command, []string, string) ([]string, co
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *access) completeNamespace(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(orBackground(cmd.Context())), completeWait)
+	defer cancel()
+	c, _, err := a.cluster()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	list, err := c.List(ctx, live.NamespaceKind, "", metav1.ListOptions{})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].GetName()
+	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -158,6 +159,14 @@ func (w *world) create(o client.Object) {
 	if err := w.api.Create(w.t.Context(), o); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// role lets a user do things in this namespace.
+func (w *world) role(user string, rules ...rbacv1.PolicyRule) {
+	w.t.Helper()
+	w.create(&rbacv1.Role{ObjectMeta: w.meta(user), Rules: rules})
+	w.create(&rbacv1.RoleBinding{ObjectMeta: w.meta(user), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}})
 }
 
 func (w *world) get(name string, o client.Object) {

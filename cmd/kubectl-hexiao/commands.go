@@ -27,6 +27,7 @@ recorded under the name by which the API server knows the caller.
 ` + exitCodes,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl hexiao"},
 		Version:     version, SilenceUsage: true, SilenceErrors: true,
+		Args: noSubcommand, RunE: help,
 	}
 	cmd.SetIn(in)
 	cmd.SetOut(out)
@@ -35,8 +36,10 @@ recorded under the name by which the API server knows the caller.
 	a := accessFlags(cmd)
 	cmd.AddCommand(inDoubt(a), reversals(a))
 	cmd.AddCommand(renderCommand(a), diffCommand(a), statusCommand(a), restartCommand(a), suspendCommand(a), resumeCommand(a))
-	cmd.AddCommand(traceCommand(a), reportCommand(a))
+	cmd.AddCommand(traceCommand(a), reportCommand(a), versionCommand(a))
 	addCompletion(cmd)
+	addHelp(cmd)
+	usageErrors(cmd)
 	return cmd
 }
 

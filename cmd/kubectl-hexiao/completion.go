@@ -4,9 +4,12 @@ package main
 
 import (
 	_ "embed" // the script
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
 )
 
 // completeScript is the executable that kubectl looks for: kubectl_complete-hexiao.
@@ -24,6 +27,29 @@ func addCompletion(root *cobra.Command) {
 			c.Short = "Write a script for completion by the tab key"
 			c.Long = "completion writes scripts for completion by the tab key. Behind kubectl, kubectl is what\nis needed, whatever the shell; the others are for kubectl-hexiao, called by its own name."
 			c.AddCommand(kubectlCompletion())
+			c.Args, c.RunE = noSubcommand, help
+		}
+	}
+}
+
+// addHelp has cobra's help command refuse a topic that it does not know.
+func addHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() != "help" {
+			continue
+		}
+		show := c.Run
+		c.Run, c.RunE = nil, func(cmd *cobra.Command, args []string) error {
+			about, left, err := root.Find(args)
+			if err == nil && len(left) > 0 && about.HasSubCommands() {
+				err = noSubcommand(about, left)
+			}
+			if err != nil {
+				return fmt.Errorf("%w: %w", desk.ErrUsage, err)
+			}
+			show(cmd, args)
+			return nil
 		}
 	}
 }

@@ -14,9 +14,11 @@ import (
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/installed"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/manifest"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
@@ -44,12 +46,16 @@ It sends what the operator would apply as a server-side dry run, as field manage
 "hexiao" with force, so defaults, admission and the API server's own demands are in
 the answer. Nothing is changed. It takes the right to patch the brand's objects.
 
+Where you may not read ConnectorClasses, the operator's own status of a brand says
+whether it uses one; a brand that does cannot be compared, and diff says so.
+
 No Secret is read. The revision of the configuration on the pod template is a hash
 over the credentials, too: while the configuration stays the same the live revision
 is taken, and otherwise one that is called "` + preview.NewRevision + `".
 So a change of a Secret's value alone is not seen here; the operator restarts the
 Pods for it. Image, pull policy and the namespaces of callers and monitoring are
-taken from the live objects, unless flags say otherwise.
+taken from the live objects, unless flags say otherwise; for a new brand from the flags
+of the installed operator, where you may read its Deployment.
 
 Exit codes of diff:
   0  no differences
@@ -95,16 +101,14 @@ func (a *access) diff(cmd *cobra.Command, names []string, d *diffFlags) error {
 	if err != nil {
 		return err
 	}
+	if names, err = brandNames(names); err != nil {
+		return err
+	}
 	c, namespace, err := a.cluster()
 	if err != nil {
 		return err
 	}
-	var wants []preview.Want
-	if len(d.files) > 0 {
-		wants, err = a.written(cmd, c, d.files, namespace)
-	} else {
-		wants, err = running(cmd.Context(), c, names, namespace, d.all)
-	}
+	wants, err := a.wants(cmd, c, names, namespace, d)
 	if err != nil {
 		return err
 	}
@@ -114,13 +118,44 @@ func (a *access) diff(cmd *cobra.Command, names []string, d *diffFlags) error {
 	return conclude(cmd, format, previews(cmd, c, wants))
 }
 
+// wants reads what is to be previewed: files, or brands as they are.
+func (a *access) wants(cmd *cobra.Command, c *live.Cluster, names []string, namespace string, d *diffFlags) ([]preview.Want, error) {
+	stop := present.Progress(cmd.ErrOrStderr(), present.Patience, func() string { return "waiting for the API server" })
+	defer stop()
+	if len(d.files) == 0 {
+		return running(cmd.Context(), c, names, namespace, d.all)
+	}
+	wants, err := a.written(cmd, c, d.files, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return wants, operatorOf(cmd.Context(), c, wants)
+}
+
+// operatorOf finds the operator of each brand, whose flags a new brand gets. Where it
+// may not be looked at, the preview says what it assumes.
+func operatorOf(ctx context.Context, c *live.Cluster, wants []preview.Want) error {
+	operators, err := installed.Operators(ctx, c)
+	if err != nil && !apierrors.IsForbidden(err) {
+		return err
+	}
+	for i := range wants {
+		for _, o := range operators {
+			if o.ConnectorImage != "" && o.Runs(wants[i].Brand) {
+				wants[i].Operator, wants[i].OperatorName = new(o.Installation()), o.String()
+			}
+		}
+	}
+	return nil
+}
+
 // written are the brands of files.
 func (a *access) written(cmd *cobra.Command, c *live.Cluster, files []string, namespace string) ([]preview.Want, error) {
 	set, err := manifest.Read(cmd.InOrStdin(), files...)
+	find := classes(cmd.Context(), c)
 	if err == nil {
-		err = set.Complete(a.overrides.Context.Namespace, namespace, func(name string) (*v1alpha1.ConnectorClass, error) {
-			return c.Class(cmd.Context(), name)
-		})
+		err = set.Complete(a.overrides.Context.Namespace, namespace, find)
+		noteIgnored(cmd, set)
 	}
 	if err == nil && len(set.Brands) == 0 {
 		err = fmt.Errorf("-f: there is no BrandConnector in %s: name a file with one", strings.Join(files, ", "))
@@ -130,9 +165,29 @@ func (a *access) written(cmd *cobra.Command, c *live.Cluster, files []string, na
 	}
 	var wants []preview.Want
 	for _, b := range set.Brands {
-		wants = append(wants, preview.Want{Brand: b.Object, Class: b.Class, Written: true})
+		wants = append(wants, preview.Want{Brand: b.Object, Class: b.Class, ClassHidden: b.ClassHidden, Written: true})
 	}
 	return wants, nil
+}
+
+// classes finds classes in the cluster, each once.
+func classes(ctx context.Context, c *live.Cluster) manifest.ClassFinder {
+	type answer struct {
+		class *v1alpha1.ConnectorClass
+		err   error
+	}
+	known := map[string]answer{}
+	return func(name string) (*v1alpha1.ConnectorClass, error) {
+		got, is := known[name]
+		if !is {
+			got.class, got.err = c.Class(ctx, name)
+			if apierrors.IsForbidden(got.err) {
+				got.err = manifest.ErrClassHidden
+			}
+			known[name] = got
+		}
+		return got.class, got.err
+	}
 }
 
 // running are brands as they are.
@@ -141,21 +196,19 @@ func running(ctx context.Context, c *live.Cluster, names []string, namespace str
 	if err != nil {
 		return nil, err
 	}
-	classes := map[string]*v1alpha1.ConnectorClass{}
+	if len(brands) == 0 {
+		return nil, reach.NoBrands(map[bool]string{false: namespace}[all])
+	}
+	find := classes(ctx, c)
 	wants := make([]preview.Want, len(brands))
 	for i, b := range brands {
-		name := cmp.Or(b.Spec.ConnectorClassName, v1alpha1.DefaultConnectorClass)
-		class, known := classes[name]
-		if !known {
-			if class, err = c.Class(ctx, name); err != nil {
-				return nil, err
-			}
-			classes[name] = class
+		wants[i].Brand = b
+		switch wants[i].Class, err = find(cmp.Or(b.Spec.ConnectorClassName, v1alpha1.DefaultConnectorClass)); {
+		case errors.Is(err, manifest.ErrClassHidden):
+			wants[i].ClassHidden = true
+		case err != nil:
+			return nil, err
 		}
-		if class == nil && b.Spec.ConnectorClassName != "" {
-			return nil, fmt.Errorf("%w: there is no ConnectorClass %q, which spec.connectorClassName of %s/%s names: create it", reach.ErrNotFound, name, b.Namespace, b.Name)
-		}
-		wants[i] = preview.Want{Brand: b, Class: class}
 	}
 	return wants, nil
 }

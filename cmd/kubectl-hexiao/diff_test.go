@@ -73,7 +73,7 @@ func TestDiffShowsWhatAFileWouldChange(t *testing.T) {
 		"the operator's other flags": {args: []string{"xiaowang", "--client-namespace-labels", "team=tills"}, code: 1,
 			want: []string{"-          team: gateways\n+          team: tills\n", ": no: "}},
 		"a brand that is new": {file: strings.Replace(onPostgres(""), "xiaowang", "zhang", 1), code: 1,
-			want: []string{"+kind: ServiceAccount", "+kind: Deployment", "+        image: " + operatorImage, "+          team: gateways", "the brand is new, and image " + operatorImage + " is assumed", "which is not read", ": YES: the brand's first Pods start"}},
+			want: []string{"+kind: ServiceAccount", "+kind: Deployment", "+        image: " + operatorImage, "+          team: gateways", "the brand is new, and image " + operatorImage + " is taken from another brand of the namespace", "which is not read", ": YES: the brand's first Pods start"}},
 		"what is immutable": {file: strings.Replace(onPostgres(""), "11342", "999", 1), code: exitNoDiff,
 			want: []string{"PROBLEM", "spec.brandID is immutable"}},
 		"what the API server refuses": {file: onPostgres("  workload: {patch: {spec: {minReadySeconds: -1}}}\n"), code: exitNoDiff,
@@ -176,34 +176,98 @@ func TestDiffTellsAProgram(t *testing.T) {
 	}
 }
 
-// A developer may write brands and their objects, and read no Secret.
-func TestDiffNeedsNoRightToReadSecrets(t *testing.T) {
+// developers are the rights of a brand's team in its namespace: brands and their objects,
+// no Secret, and no ConnectorClass, which no Role can give.
+var developers = []rbacv1.PolicyRule{
+	{APIGroups: []string{"connect.hexiao.dev"}, Resources: []string{"brandconnectors"}, Verbs: []string{"get", "list", "create", "patch"}},
+	{APIGroups: []string{"", "apps", "policy", "autoscaling", "networking.k8s.io", "gateway.networking.k8s.io", "batch"},
+		Resources: []string{"serviceaccounts", "configmaps", "services", "persistentvolumeclaims", "deployments", "poddisruptionbudgets", "horizontalpodautoscalers", "networkpolicies", "ingresses", "httproutes", "cronjobs"},
+		Verbs:     []string{"get", "list", "create", "patch"}},
+}
+
+func TestDiffNeedsNoRightToReadSecretsOrClasses(t *testing.T) {
+	w := newWorld(t)
+	class := &v1alpha1.ConnectorClass{}
+	if err := v1alpha1.Decode([]byte(strings.Replace(classFile, "name: default", "name: "+w.namespace, 1)), class); err != nil {
+		t.Fatal(err)
+	}
+	w.create(class)
+	w.create(w.secret("ledger", map[string]string{"dsn": "postgres://u:p@pg:5432/l"}))
+	w.up(onPostgres(""))
+	classy := strings.Replace(strings.Replace(brandFile, "  ledger: {embedded: {}}\n", "  connectorClassName: "+w.namespace+"\n", 1), "name: xiaowang", "name: classy", 1)
+	w.up(classy)
+	w.role("developer", developers...)
+	const none = "you may not read ConnectorClasses: the brand is shown without one"
+	for name, c := range map[string]struct {
+		file string
+		args []string
+		code int
+		want []string
+	}{
+		"a brand that uses none": {args: []string{"xiaowang"}, want: []string{none + ", because the operator used none when it looked last", ": no: the pod template stays the same"}},
+		"a change of it": {file: onPostgres("  telemetry: {logLevel: debug}\n"), code: 1,
+			want: []string{none, ": YES: the pod template changes (the configuration)"}},
+		"a new brand": {file: strings.Replace(onPostgres(""), "name: xiaowang", "name: newcomer", 1), code: 1,
+			want: []string{none + `; if there is one called "default", it gives values that are not shown`, "the brand's first Pods start"}},
+		"a brand that uses one": {args: []string{"classy"}, code: exitNoDiff,
+			want: []string{"PROBLEM  " + w.namespace + "/classy: it cannot be compared: ConnectorClass " + w.namespace + " gives values to the brand", "ask the platform team"}},
+		"a file that names one":            {file: classy, code: exitNoDiff, want: []string{"it cannot be compared"}},
+		"all of them, of which one cannot": {code: exitNoDiff, want: []string{"it cannot be compared", "/xiaowang: no: the pod template stays the same"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &world{t, w.api, w.namespace}
+			args := append([]string{"diff", "--as", "developer"}, c.args...)
+			if c.file != "" {
+				args = append(args, "-f", w.file(c.file))
+			}
+			w.eventually(func() string { // until the authorizer has heard of the role
+				code, out, errOut := w.run(args...)
+				if code != c.code {
+					return fmt.Sprintln(code, out, errOut)
+				}
+				for _, text := range c.want {
+					if !strings.Contains(out+errOut, text) {
+						return fmt.Sprintf("it does not say %q:\n%s%s", text, out, errOut)
+					}
+				}
+				return ""
+			})
+		})
+	}
+}
+
+// A class that somebody deleted is the problem of its brands, not of the others.
+func TestDiffGoesOnWhereAClassIsMissing(t *testing.T) {
 	w := newWorld(t)
 	w.up(onPostgres(""))
-	w.create(&rbacv1.Role{ObjectMeta: w.meta("diff"), Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"connect.hexiao.dev"}, Resources: []string{"brandconnectors"}, Verbs: []string{"get", "list", "patch"}},
-		{APIGroups: []string{"", "apps", "policy", "autoscaling", "networking.k8s.io", "gateway.networking.k8s.io", "batch"},
-			Resources: []string{"serviceaccounts", "configmaps", "services", "persistentvolumeclaims", "deployments", "poddisruptionbudgets", "horizontalpodautoscalers", "networkpolicies", "ingresses", "httproutes", "cronjobs"},
-			Verbs:     []string{"get", "list", "create", "patch"}},
-	}})
-	w.create(&rbacv1.RoleBinding{ObjectMeta: w.meta("diff"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "diff"},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "developer", APIGroup: rbacv1.GroupName}}})
-	w.eventually(func() string { // until the authorizer has heard of the role
-		_, _, errOut := w.run("diff", "xiaowang", "--as", "developer")
-		if !strings.Contains(errOut, "ask for the right to get connectorclasses") {
-			return errOut
-		}
-		return ""
-	})
-	name := metav1.ObjectMeta{Name: w.namespace}
-	w.create(&rbacv1.ClusterRole{ObjectMeta: name, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"connect.hexiao.dev"}, Resources: []string{"connectorclasses"}, Verbs: []string{"get"}}}})
-	w.create(&rbacv1.ClusterRoleBinding{ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: w.namespace},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: "developer", APIGroup: rbacv1.GroupName}}})
+	b := &v1alpha1.BrandConnector{}
+	if err := v1alpha1.Decode([]byte(strings.Replace(onPostgres("  connectorClassName: gold\n"), "name: xiaowang", "name: zhang", 1)), b); err != nil {
+		t.Fatal(err)
+	}
+	b.Namespace = w.namespace
+	w.create(b)
+	code, out, errOut := w.run("diff")
+	wantCode(t, exitNoDiff, code, out, errOut)
+	wantText(t, out, `/zhang: there is no ConnectorClass "gold"`, "ClassNotFound", "/xiaowang: no: the pod template stays the same")
+}
+
+// What a new brand gets is what the installed operator's flags give.
+func TestDiffOfANewBrandAsksTheOperatorsDeployment(t *testing.T) {
+	w := newWorld(t)
+	w.operatorDeployment("--connector-image=registry.example/of-the-flags:7", "--connector-image-pull-policy=Always", "--client-namespace-labels=team=gateways", "--watch-namespaces="+w.namespace)
+	w.role("developer", developers...)
+	file := w.file(onPostgres(""))
+	code, out, errOut := w.run("diff", "-f", file)
+	wantCode(t, 1, code, out, errOut)
+	wantText(t, out, "image: registry.example/of-the-flags:7", "imagePullPolicy: Always", "team: gateways",
+		"image registry.example/of-the-flags:7 is taken from the flags of the installed operator, "+w.namespace+"/hexiao-manager")
+	code, out, errOut = w.run("diff", "-f", file, "--image", "mine:1")
+	wantCode(t, 1, code, out, errOut)
+	wantText(t, out, "image: mine:1")
 	w.eventually(func() string {
-		code, out, errOut := w.run("diff", "-f", w.file(onPostgres("  telemetry: {logLevel: debug}\n")), "--as", "developer")
-		if code != 1 || !strings.Contains(out, ": YES: the pod template changes (the configuration)") {
-			return fmt.Sprintln(code, out, errOut)
+		_, out, errOut := w.run("diff", "-f", file, "--as", "developer")
+		if !strings.Contains(out, "image "+defaultImage()+" is taken from this plugin's version, because no operator's Deployment could be read") {
+			return out + errOut
 		}
 		return ""
 	})

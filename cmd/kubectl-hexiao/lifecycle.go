@@ -54,9 +54,9 @@ Credentials that were rotated need no restart: the operator sees to that.`,
   kubectl hexiao restart xiaowang zhang -n brands --yes`,
 		Args: oneOrMore, ValidArgsFunction: a.completeBrands,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.change(cmd, args, p, operation{done: "restarted", prepare: func(ctx context.Context, c *live.Cluster, brands []*v1alpha1.BrandConnector) error {
-				if err := restartable(ctx, c, brands); err != nil || yes || len(brands) < 2 {
-					return err
+			return a.change(cmd, args, p, operation{done: "restarted", check: restartable, confirm: func(brands []*v1alpha1.BrandConnector) error {
+				if yes || len(brands) < 2 {
+					return nil
 				}
 				return confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), fmt.Sprintf("restart %d brands: %s", len(brands), strings.Join(args, ", ")))
 			}, do: restart, reached: restarted})
@@ -109,13 +109,15 @@ func oneOrMore(cmd *cobra.Command, args []string) error {
 // operation is something that is done to brands.
 type operation struct {
 	done string // the word for it
-	// prepare looks at all brands before the first is changed; may be nil.
-	prepare func(context.Context, *live.Cluster, []*v1alpha1.BrandConnector) error
+	// check looks at all brands before the first is changed, and confirm asks the
+	// person; may be nil.
+	check   func(context.Context, *live.Cluster, []*v1alpha1.BrandConnector) error
+	confirm func([]*v1alpha1.BrandConnector) error
 	// do changes one brand, at a time.
 	do func(ctx context.Context, c *live.Cluster, b *v1alpha1.BrandConnector, at time.Time) error
 	// reached says how far a brand is with what was done at that time.
 	reached func(ctx context.Context, c *live.Cluster, b reach.Brand, at time.Time) (tree.Verdict, string, error)
-	// warn says what a person should know of a brand; may be nil.
+	// warn says what a person should know of a brand that was changed; may be nil.
 	warn func(b *v1alpha1.BrandConnector) string
 }
 
@@ -140,24 +142,39 @@ func (a *access) change(cmd *cobra.Command, names []string, p patience, o operat
 	if err != nil {
 		return err
 	}
+	if names, err = brandNames(names); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
+	stop := present.Progress(cmd.ErrOrStderr(), present.Patience, func() string { return "waiting for the API server" })
+	defer stop()
 	brands, err := brandsOf(ctx, c, names, namespace, false)
-	if err == nil && o.prepare != nil {
-		err = o.prepare(ctx, c, brands)
+	if err == nil && o.check != nil {
+		err = o.check(ctx, c, brands)
+	}
+	if stop(); err == nil && o.confirm != nil { // a question is not to be talked over
+		err = o.confirm(brands)
 	}
 	if err != nil {
 		return err
 	}
+	return a.changeAll(cmd, c, brands, p, o, format)
+}
+
+func (a *access) changeAll(cmd *cobra.Command, c *live.Cluster, brands []*v1alpha1.BrandConnector, p patience, o operation, format present.Format) (err error) {
+	ctx := cmd.Context()
 	var deeds []deed
 	for _, b := range brands {
+		at := time.Now()
+		stop := present.Progress(cmd.ErrOrStderr(), present.Patience, func() string { return "waiting for the API server to change " + b.Namespace + "/" + b.Name })
+		err = o.do(ctx, c, b, at)
+		if stop(); err != nil {
+			break
+		}
 		if o.warn != nil {
 			if text := o.warn(b); text != "" {
 				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s/%s: %s\n", b.Namespace, b.Name, present.Clean(text))
 			}
-		}
-		at := time.Now()
-		if err = o.do(ctx, c, b, at); err != nil {
-			break
 		}
 		deeds = append(deeds, deed{Brand: reach.Brand{Namespace: b.Namespace, Name: b.Name}, Done: o.done, At: at})
 	}
@@ -357,6 +374,6 @@ func suspendWarning(want bool) func(*v1alpha1.BrandConnector) string {
 		if tool := tree.GitOps(b); tool != "" {
 			return tool + " manages this object and may write spec.suspend back: change it in Git, too"
 		}
-		return "if a GitOps tool manages this object, it may write spec.suspend back: change it in Git, too"
+		return ""
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -203,7 +204,28 @@ func TestResumeSaysWhyTheBrandIsNotReady(t *testing.T) {
 	code, out, errOut := w.run("resume", "xiaowang", "--wait")
 	wantCode(t, exitNotReady, code, out, errOut)
 	wantText(t, out, "xiaowang resumed: SecretNotFound: Secret nothing")
-	wantText(t, errOut, "if a GitOps tool manages this object", "not ready")
+	wantText(t, errOut, "not ready")
+	if strings.Contains(errOut, "GitOps") {
+		t.Errorf("it warns of a tool whose marks are not there: %s", errOut)
+	}
+}
+
+func TestNobodyIsWarnedOfWhatTheyMayNotDo(t *testing.T) {
+	w := newWorld(t)
+	b := &v1alpha1.BrandConnector{}
+	if err := v1alpha1.Decode([]byte(onPostgres("")), b); err != nil {
+		t.Fatal(err)
+	}
+	b.Namespace, b.Labels = w.namespace, map[string]string{"kustomize.toolkit.fluxcd.io/name": "brands"}
+	w.create(b)
+	w.role("looker", rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"brandconnectors"}, Verbs: []string{"get"}})
+	w.eventually(func() string { // until the authorizer has heard of the role
+		code, _, errOut := w.run("suspend", "xiaowang", "--as", "looker")
+		if code != exitFailed || !strings.Contains(errOut, "cannot patch") || strings.Contains(errOut, "warning") {
+			return errOut
+		}
+		return ""
+	})
 }
 
 func TestNamesAreCompletedEachOnce(t *testing.T) {

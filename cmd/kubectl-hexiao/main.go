@@ -26,6 +26,7 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program where it stands
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -36,10 +37,21 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	cmd := root(in, out, errOut)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
+	if err != nil && ctx.Err() == context.Canceled { //nolint:errorlint // the context's own
+		err = &exit{exitInterrupted, interrupted(err)}
+	}
 	if err != nil && err.Error() != "" {
 		_, _ = fmt.Fprintln(errOut, "kubectl hexiao:", err)
 	}
 	return exitCode(err)
+}
+
+// interrupted says what an interrupt broke off, if that says more than that it did.
+func interrupted(err error) error {
+	if err.Error() == "" || err == context.Canceled { //nolint:errorlint // wrapped, it says where
+		return errors.New("interrupted")
+	}
+	return fmt.Errorf("interrupted: %w", err)
 }
 
 // The exit codes; exitCodes documents them.
@@ -53,6 +65,7 @@ const (
 	exitIncomplete  = 7
 	exitNotReady    = 8
 	exitNoDiff      = 9
+	exitInterrupted = 130
 )
 
 // exit is an error with an exit code of its own. Without a text it is no failure: the
@@ -75,13 +88,14 @@ const exitCodes = `Exit codes:
   0  done
   1  failed: the API server, the connector or the way between them
   2  the command line or a file is wrong
-  3  there is no such brand or redemption
+  3  there is no such brand or redemption, or no brand at all where one was looked for
   4  nothing was recorded: the state has changed, is final, or no machine can do it
   5  nothing was recorded: the evidence contradicts the decision (--force overrules it)
   6  nothing was done: it was not confirmed
   7  the list is incomplete: some brands could not be asked
   8  a brand is not ready, or was not in the time that was given
-  9  diff could not compare everything; for diff, 1 means that there are differences`
+  9  diff could not compare everything; for diff, 1 means that there are differences
+130  interrupted, by Ctrl-C`
 
 func exitCode(err error) int {
 	var told *adminapi.Error

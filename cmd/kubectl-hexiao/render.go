@@ -131,10 +131,15 @@ func (a *access) render(cmd *cobra.Command, r *renderFlags) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", desk.ErrUsage, err)
 	}
+	noteIgnored(cmd, set)
+	return printObjects(cmd.OutOrStdout(), format, objects)
+}
+
+// noteIgnored names what files hold and nothing was made of.
+func noteIgnored(cmd *cobra.Command, set *manifest.Set) {
 	for _, what := range set.Ignored {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "left out: %s\n", present.Clean(what))
 	}
-	return printObjects(cmd.OutOrStdout(), format, objects)
 }
 
 func (r *renderFlags) installation() (render.Installation, error) {

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -43,14 +45,18 @@ variables, passwords in URLs, Authorization headers, tokens, signatures and mobi
 numbers. Secrets that you may not read are not known to it: summary.txt then says so,
 and the bundle should be looked over before it is handed on.`,
 		Example: `  kubectl hexiao report xiaowang -n brands
-  kubectl hexiao report -A -o fleet.zip --since 2h
-  kubectl hexiao report xiaowang zhang -n brands -o - | ssh desk 'cat > bundle.zip'`,
+  kubectl hexiao report -A --file fleet.zip --since 2h
+  kubectl hexiao report xiaowang zhang -n brands --file - | ssh desk 'cat > bundle.zip'
+
+  # for a program: the file's name and its manifest
+  kubectl hexiao report xiaowang -n brands -o json | jq -r .file`,
 		Args: cobra.ArbitraryArgs, ValidArgsFunction: a.completeBrands,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.report(cmd, args, o) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.all, "all-namespaces", "A", false, "every brand of every namespace")
-	f.StringVarP(&o.file, "output", "o", "", "file to write, which must not exist; - is standard output (default hexiao-report-TIME.zip)")
+	f.StringVar(&o.file, "file", "", "file to write, which must not exist; - is standard output (default hexiao-report-TIME.zip)")
+	completeTo(cmd.MarkFlagFilename("file", "zip"))
 	f.Int64Var(&o.Tail, "tail", 2000, "lines of each log; 0 is all")
 	f.DurationVar(&o.Since, "since", 0, "only log lines younger than this, such as 2h; 0 is all")
 	f.StringVar(&o.OperatorNamespace, "operator-namespace", "", "namespace of the operator; it is looked for everywhere when it is left out")
@@ -58,7 +64,17 @@ and the bundle should be looked over before it is handed on.`,
 }
 
 func (a *access) report(cmd *cobra.Command, args []string, o *reportOrder) error {
+	format, err := present.ParseFormat(a.format)
+	if err != nil {
+		return fmt.Errorf("%w: %w; the file to write is --file", desk.ErrUsage, err)
+	}
+	names, err := brandNames(args)
+	if err != nil {
+		return err
+	}
 	switch {
+	case o.file == "-" && (format == present.JSON || format == present.YAML):
+		return fmt.Errorf("%w: with --file - the bundle is standard output: leave -o out", desk.ErrUsage)
 	case a.adminURL != "":
 		return fmt.Errorf("%w: report reads a cluster: leave --admin-url out", desk.ErrUsage)
 	case len(args) > 0 && o.all:
@@ -83,13 +99,20 @@ func (a *access) report(cmd *cobra.Command, args []string, o *reportOrder) error
 	if o.Namespace = namespace; o.all {
 		o.Namespace = ""
 	}
-	for _, name := range args {
+	for _, name := range names {
 		o.Brands = append(o.Brands, reach.Brand{Namespace: namespace, Name: name})
 	}
 	o.Version, o.At = version, time.Now()
 	stop := present.Progress(cmd.ErrOrStderr(), present.Patience, func() string { return fmt.Sprintf("collecting: %s", step.Load()) })
 	defer stop()
-	return writeBundle(cmd.Context(), c, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	name, m, err := writeBundle(cmd.Context(), c, o, cmd.OutOrStdout())
+	stop()
+	if err != nil {
+		return err
+	}
+	sayBundle(cmd.ErrOrStderr(), name, m)
+	_, err = present.Machine(cmd.OutOrStdout(), format, map[string]any{"file": name, "manifest": m})
+	return err
 }
 
 // inDoubtOf asks a brand's connector as in-doubt list does.
@@ -105,15 +128,13 @@ func inDoubtOf(way reach.Way) func(context.Context, reach.Brand) (any, error) {
 }
 
 // writeBundle writes the bundle into its file. One that could not be finished is removed.
-func writeBundle(ctx context.Context, c *bundle.Collector, o *reportOrder, stdout, stderr io.Writer) (err error) {
+func writeBundle(ctx context.Context, c *bundle.Collector, o *reportOrder, stdout io.Writer) (name string, m bundle.Manifest, err error) {
 	out, name := stdout, "standard output"
 	if o.file != "-" {
-		if name = o.file; name == "" {
-			name = "hexiao-report-" + o.At.UTC().Format("20060102-150405") + ".zip"
-		}
-		f, openErr := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		name = cmp.Or(o.file, "hexiao-report-"+o.At.UTC().Format("20060102-150405")+".zip")
+		f, openErr := newFile(name)
 		if openErr != nil {
-			return fmt.Errorf("--output: %w", openErr)
+			return name, m, openErr
 		}
 		defer func() {
 			if err = errors.Join(err, f.Close()); err != nil {
@@ -122,13 +143,29 @@ func writeBundle(ctx context.Context, c *bundle.Collector, o *reportOrder, stdou
 		}()
 		out = f
 	}
-	m, err := c.Collect(ctx, out, o.Order)
-	switch {
-	case errors.Is(err, bundle.ErrNoBrand):
-		return &exit{exitNotFound, err}
-	case err != nil:
-		return err
+	m, err = c.Collect(ctx, out, o.Order)
+	if errors.Is(err, bundle.ErrNoBrand) {
+		err = &exit{exitNotFound, err}
 	}
+	return name, m, err
+}
+
+// newFile never writes over a file: it may be the bundle of the last outage.
+func newFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return nil, fmt.Errorf("%w: --file: %s is there already and is not written over: name another, or remove it", desk.ErrUsage, name)
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%w: --file: there is no directory %s: make it, or name another file", desk.ErrUsage, filepath.Dir(name))
+	case err != nil:
+		return nil, fmt.Errorf("--file: %w", err)
+	}
+	return f, nil
+}
+
+// sayBundle says what was written, and what the person has to look at.
+func sayBundle(stderr io.Writer, name string, m bundle.Manifest) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(stderr, format+"\n", args...) }
 	say("wrote %s: %d files of %d brands, %d places masked; begin with summary.txt", name, len(m.Collected), len(m.Brands), m.Redaction.Masked)
 	if len(m.Refused) > 0 {
@@ -137,5 +174,4 @@ func writeBundle(ctx context.Context, c *bundle.Collector, o *reportOrder, stdou
 	if len(m.Redaction.NotRead) > 0 {
 		say("LOOK THE BUNDLE OVER BEFORE YOU HAND IT ON: these Secrets could not be read, so that their values are not known: %s", strings.Join(m.Redaction.NotRead, ", "))
 	}
-	return nil
 }

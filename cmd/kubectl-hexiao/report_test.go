@@ -176,7 +176,7 @@ func unzip(t *testing.T, name string) map[string]string {
 func (w *world) report(args ...string) (files map[string]string, m bundle.Manifest, errOut string) {
 	w.t.Helper()
 	name := filepath.Join(w.t.TempDir(), "bundle.zip")
-	code, out, errOut := w.run(append([]string{"report", "-o", name}, args...)...)
+	code, out, errOut := w.run(append([]string{"report", "--file", name}, args...)...)
 	wantCode(w.t, 0, code, out, errOut)
 	files = unzip(w.t, name)
 	if err := json.Unmarshal([]byte(files["manifest.json"]), &m); err != nil {
@@ -278,7 +278,7 @@ func TestAReportGoesOnWhereRightsEnd(t *testing.T) {
 		files, m, _ := w.report("xiaowang", "--as", "nobody")
 		wantNoCanary(t, files)
 		wantText(t, strings.Join(reasons(m), "\n"), "BrandConnector "+w.namespace+"/xiaowang: forbidden")
-		code, out, errOut := w.run("report", "--as", "nobody", "-o", filepath.Join(t.TempDir(), "x.zip"))
+		code, out, errOut := w.run("report", "--as", "nobody", "--file", filepath.Join(t.TempDir(), "x.zip"))
 		wantCode(t, exitFailed, code, out, errOut)
 		wantText(t, errOut, "name the brands if you may not list them")
 	})
@@ -324,13 +324,13 @@ func TestAReportsCommandLine(t *testing.T) {
 		code int
 		says string
 	}{
-		"a file that is there":       {[]string{"xiaowang", "-o", there}, exitFailed, "file exists"},
-		"no such brand":              {[]string{"nobody", "-o", gone}, exitNotFound, `no BrandConnector "nobody"`},
+		"a file that is there":       {[]string{"xiaowang", "--file", there}, exitUsage, "name another, or remove it"},
+		"no such brand":              {[]string{"nobody", "--file", gone}, exitNotFound, `no BrandConnector "nobody"`},
 		"a brand and all":            {[]string{"xiaowang", "-A"}, exitUsage, "not both"},
 		"no cluster":                 {[]string{"--admin-url", "http://127.0.0.1:1"}, exitUsage, "reads a cluster"},
 		"lines that cannot be":       {[]string{"xiaowang", "--tail", "-1"}, exitUsage, "must not be negative"},
 		"a time that is not one":     {[]string{"xiaowang", "--since", "yesterday"}, exitUsage, "yesterday"},
-		"a folder that is not there": {[]string{"xiaowang", "-o", filepath.Join(gone, "x.zip")}, exitFailed, "--output"},
+		"a folder that is not there": {[]string{"xiaowang", "--file", filepath.Join(gone, "x.zip")}, exitUsage, "there is no directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errOut := w.run(append([]string{"report"}, tt.args...)...)
@@ -344,7 +344,7 @@ func TestAReportsCommandLine(t *testing.T) {
 	if _, err := os.Stat(gone); !os.IsNotExist(err) {
 		t.Errorf("a bundle that could not be made was left behind: %v", err)
 	}
-	code, out, errOut := w.run("report", "xiaowang", "-o", "-")
+	code, out, errOut := w.run("report", "xiaowang", "--file", "-")
 	wantCode(t, 0, code, out, errOut)
 	if !strings.HasPrefix(out, "PK") {
 		t.Errorf("standard output is no zip file: %.20q", out)

@@ -66,6 +66,10 @@ func (a *access) status(cmd *cobra.Command, args []string, all bool) error {
 	if len(args) > 0 && all {
 		return fmt.Errorf("%w: name a brand or say -A, not both", desk.ErrUsage)
 	}
+	names, err := brandNames(args)
+	if err != nil {
+		return err
+	}
 	c, namespace, err := a.cluster()
 	if err != nil {
 		return err
@@ -78,7 +82,7 @@ func (a *access) status(cmd *cobra.Command, args []string, all bool) error {
 		}
 		return statusOfAll(cmd, c, format, namespace, all)
 	}
-	return statusOfOne(cmd, c, format, reach.Brand{Namespace: namespace, Name: args[0]})
+	return statusOfOne(cmd, c, format, reach.Brand{Namespace: namespace, Name: names[0]})
 }
 
 func statusOfOne(cmd *cobra.Command, c *live.Cluster, format present.Format, name reach.Brand) error {
@@ -121,6 +125,9 @@ func statusOfAll(cmd *cobra.Command, c *live.Cluster, format present.Format, nam
 		return err
 	}
 	done, err := present.Machine(cmd.OutOrStdout(), format, map[string]any{"brands": lines})
+	if len(lines) == 0 {
+		return cmp.Or(err, reach.NoBrands(namespace))
+	}
 	if !done {
 		err = tree.WriteLines(cmd.OutOrStdout(), lines, all, format == present.Wide, time.Now())
 	}

@@ -117,7 +117,11 @@ func (a *access) traceArgs(args []string, o *traceOrder) (*time.Location, error)
 		if len(args) == 0 {
 			return wrong("name the brand: kubectl hexiao trace BRAND BIZID")
 		}
-		o.brand.Name, args = args[0], args[1:]
+		name, err := brandName(args[0])
+		if err != nil {
+			return nil, err
+		}
+		o.brand.Name, args = name, args[1:]
 	}
 	switch {
 	case len(args) > 1:

@@ -4,7 +4,6 @@ package bundle
 
 import (
 	"archive/zip"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +28,10 @@ import (
 // ErrNoBrand is wrapped when there is nothing to report on.
 var ErrNoBrand = errors.New("no such brand")
 
+// ErrNoAnswer is wrapped when the API server could not be asked at all. A file without
+// anything in it would pass for a bundle.
+var ErrNoAnswer = errors.New("the API server could not be asked")
+
 // callTimeout bounds one question to the API server.
 const callTimeout = 30 * time.Second
 
@@ -47,7 +50,7 @@ type Order struct {
 type Collector struct {
 	Dynamic   dynamic.Interface
 	Core      coreclient.CoreV1Interface
-	Discovery discovery.DiscoveryInterface
+	Discovery discovery.ServerVersionInterfaceWithContext
 	// InDoubt is what a brand's connector says is in doubt.
 	InDoubt func(ctx context.Context, b reach.Brand) (any, error)
 	// Progress is told what is being read.
@@ -84,10 +87,19 @@ type run struct {
 	order   Order
 	brands  []brand
 	summary *summary
+	// heard is true when the API server answered, if only with a refusal.
+	heard bool
+}
+
+// hear notes whether an answer is one of the API server's own.
+func (r *run) hear(err error) {
+	if err == nil || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		r.heard = true
+	}
 }
 
 // Collect writes the zip file. The error is about the file, or says that there is
-// nothing to collect; what could not be read is in the manifest.
+// nothing to collect or nobody to ask; what could not be read is in the manifest.
 func (c *Collector) Collect(ctx context.Context, out io.Writer, o Order) (Manifest, error) {
 	m := Manifest{CreatedAt: o.At.UTC(), Plugin: o.Version, Brands: []string{}, Refused: []Refusal{}}
 	r := &run{Collector: c, order: o, summary: &summary{}, writer: &writer{dir: "hexiao-report-" + o.At.UTC().Format("20060102-150405"), at: o.At.UTC(), censor: censor.New(), manifest: &m}}
@@ -109,6 +121,9 @@ func (c *Collector) Collect(ctx context.Context, out io.Writer, o Order) (Manife
 	}
 	if err := ctx.Err(); err != nil {
 		return m, err
+	}
+	if !r.heard {
+		return m, fmt.Errorf("%w: %s: %s", ErrNoAnswer, m.Refused[0].What, m.Refused[0].Message)
 	}
 	return m, r.finish()
 }
@@ -145,6 +160,12 @@ func (r *run) finish() error {
 func (r *run) find(ctx context.Context) error {
 	if len(r.order.Brands) == 0 {
 		list, err := r.list(ctx, v1alpha1.GroupVersion.WithResource("brandconnectors"), r.order.Namespace, "")
+		if unreachable(err) {
+			return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		}
+		if reach.NoSuchKind(err) {
+			return fmt.Errorf("%w: %w", ErrNoBrand, reach.ErrNotInstalled)
+		}
 		if err != nil {
 			return fmt.Errorf("list BrandConnectors (name the brands if you may not list them): %w", err)
 		}
@@ -152,7 +173,7 @@ func (r *run) find(ctx context.Context) error {
 			r.brands = append(r.brands, brandOf(o))
 		}
 		if len(r.brands) == 0 {
-			return fmt.Errorf("%w: there is no BrandConnector in %s", ErrNoBrand, cmp.Or(r.order.Namespace, "any namespace"))
+			return fmt.Errorf("%w: %w", ErrNoBrand, reach.NoBrands(r.order.Namespace))
 		}
 		return nil
 	}
@@ -161,14 +182,25 @@ func (r *run) find(ctx context.Context) error {
 		switch {
 		case err == nil:
 			r.brands = append(r.brands, brandOf(o))
+		case reach.NoSuchKind(err):
+			return fmt.Errorf("%w: %w", ErrNoBrand, reach.ErrNotInstalled)
 		case apierrors.IsNotFound(err):
-			return fmt.Errorf("%w: there is no BrandConnector %q in namespace %q: name another, or another namespace with -n", ErrNoBrand, b.Name, b.Namespace)
+			return fmt.Errorf("%w: %w", ErrNoBrand, reach.NoBrand(b))
+		case unreachable(err):
+			return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 		default:
 			r.refuse("BrandConnector "+b.String(), err)
 			r.brands = append(r.brands, brand{Brand: b})
 		}
 	}
 	return nil
+}
+
+// unreachable tells an error that is no answer: nobody listens, or nobody who may be
+// trusted, or not in time. A server that does not know the caller is of no use, either.
+func unreachable(err error) bool {
+	var status apierrors.APIStatus
+	return err != nil && !errors.As(err, &status) || apierrors.IsUnauthorized(err)
 }
 
 func brandOf(o map[string]any) brand {
@@ -182,6 +214,7 @@ func (r *run) list(ctx context.Context, kind schema.GroupVersionResource, namesp
 	defer cancel()
 	for next := ""; ; {
 		page, err := r.Dynamic.Resource(kind).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: 500, Continue: next})
+		r.hear(err)
 		if err != nil {
 			return all, err
 		}
@@ -198,6 +231,7 @@ func (r *run) get(ctx context.Context, kind schema.GroupVersionResource, namespa
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	o, err := r.Dynamic.Resource(kind).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	r.hear(err)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +255,9 @@ func (r *run) platform(ctx context.Context) error {
 			return err
 		}
 	}
-	server, err := r.Discovery.ServerVersion()
+	asked, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	server, err := r.Discovery.ServerVersionWithContext(asked)
 	if err != nil {
 		r.refuse("version of the API server", err)
 	} else {

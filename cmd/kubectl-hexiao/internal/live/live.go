@@ -29,10 +29,12 @@ import (
 // FieldManager owns what a person changes with the plugin.
 const FieldManager = "kubectl-hexiao"
 
-// Kinds of the API.
+// Kinds of the API, and others that the operator does not make.
 var (
-	BrandKind = v1alpha1.GroupVersion.WithKind(v1alpha1.KindBrandConnector)
-	ClassKind = v1alpha1.GroupVersion.WithKind(v1alpha1.KindConnectorClass)
+	NamespaceKind = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+	CRDKind       = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+	BrandKind     = v1alpha1.GroupVersion.WithKind(v1alpha1.KindBrandConnector)
+	ClassKind     = v1alpha1.GroupVersion.WithKind(v1alpha1.KindConnectorClass)
 )
 
 const page = 500
@@ -125,12 +127,14 @@ func As[T any](u *unstructured.Unstructured) (*T, error) {
 
 // Brand reads a brand. The error of one that is not there wraps reach.ErrNotFound.
 func (c *Cluster) Brand(ctx context.Context, b reach.Brand) (*v1alpha1.BrandConnector, error) {
-	u, err := c.Get(ctx, BrandKind, b.Namespace, b.Name)
-	if err != nil {
-		return nil, err
-	}
-	if u == nil {
-		return nil, fmt.Errorf("%w: there is no BrandConnector %q in namespace %q: name another, or another namespace with -n", reach.ErrNotFound, b.Name, b.Namespace)
+	u, err := c.of(BrandKind, b.Namespace).Get(ctx, b.Name, metav1.GetOptions{})
+	switch {
+	case reach.NoSuchKind(err):
+		return nil, reach.ErrNotInstalled
+	case apierrors.IsNotFound(err):
+		return nil, reach.NoBrand(b)
+	case err != nil:
+		return nil, fmt.Errorf("get %s %s: %w", BrandKind.Kind, b.Name, err)
 	}
 	return As[v1alpha1.BrandConnector](u)
 }
@@ -139,7 +143,7 @@ func (c *Cluster) Brand(ctx context.Context, b reach.Brand) (*v1alpha1.BrandConn
 func (c *Cluster) Brands(ctx context.Context, namespace string) ([]*v1alpha1.BrandConnector, error) {
 	list, err := c.list(ctx, BrandKind, namespace, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("this cluster has no BrandConnectors: install Hexiao, or name another cluster with --context: %w", err)
+		return nil, reach.ErrNotInstalled
 	}
 	if err != nil {
 		return nil, err
@@ -156,9 +160,6 @@ func (c *Cluster) Brands(ctx context.Context, namespace string) ([]*v1alpha1.Bra
 // Class reads a class; nil when it, or the kind, is not there.
 func (c *Cluster) Class(ctx context.Context, name string) (*v1alpha1.ConnectorClass, error) {
 	u, err := c.Get(ctx, ClassKind, "", name)
-	if apierrors.IsForbidden(err) {
-		return nil, fmt.Errorf("what the class gives to its brands is not known; ask for the right to get connectorclasses: %w", err)
-	}
 	if err != nil {
 		return nil, err
 	}

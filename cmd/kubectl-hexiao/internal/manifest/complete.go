@@ -13,6 +13,10 @@ import (
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
+// ErrClassHidden is a ClassFinder's answer when the caller may not read classes. The
+// brand is then completed without one, and marked.
+var ErrClassHidden = errors.New("you may not read ConnectorClasses")
+
 // ClassFinder finds a class that no file holds; nil without an error when there is none.
 type ClassFinder func(name string) (*v1alpha1.ConnectorClass, error)
 
@@ -64,6 +68,9 @@ func (s *Set) classOf(b *Brand, elsewhere ClassFinder) (*v1alpha1.ConnectorClass
 	}
 	c, err := elsewhere(name)
 	switch {
+	case errors.Is(err, ErrClassHidden):
+		b.ClassHidden = true
+		return nil, nil
 	case err != nil:
 		return nil, b.fault("spec.connectorClassName: %w", err)
 	case c == nil && b.Object.Spec.ConnectorClassName != "":

@@ -28,6 +28,8 @@ type Brand struct {
 	Object *v1alpha1.BrandConnector
 	// Class of the brand, or nil; known after Complete.
 	Class *v1alpha1.ConnectorClass
+	// ClassHidden is true when the brand may have a class that the caller may not read.
+	ClassHidden bool
 }
 
 // Set is what files hold.

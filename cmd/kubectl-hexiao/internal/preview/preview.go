@@ -30,12 +30,19 @@ type Want struct {
 	Brand *v1alpha1.BrandConnector
 	// Class of the brand; nil when it has none.
 	Class *v1alpha1.ConnectorClass
+	// ClassHidden is true when the caller may not read classes, and so not tell whether
+	// there is one.
+	ClassHidden bool
 	// Written is true when Brand is not the one that is in the cluster.
 	Written bool
 	// Given are the parts of the installation that are not to be taken from the live
 	// objects. DefaultImage is for a brand that has none.
 	Given        render.Installation
 	DefaultImage string
+	// Operator is what the flags of the installed operator give to a brand that has no
+	// live objects yet, and OperatorName its name; nil when it could not be read.
+	Operator     *render.Installation
+	OperatorName string
 }
 
 // Preview of one brand.
@@ -74,6 +81,9 @@ func Of(ctx context.Context, c *live.Cluster, w Want) (*Preview, error) {
 	if w.Written {
 		p.judgeSpec(ctx, c, brand)
 	}
+	if w.Class == nil && !p.withoutClass(s, brand, w.ClassHidden) {
+		return p, nil
+	}
 	if w.Class != nil && w.Class.Spec.Image != "" && w.Given.Image != "" {
 		p.note("--image changes nothing: ConnectorClass %s gives the image", w.Class.Name)
 	}
@@ -96,6 +106,38 @@ func Of(ctx context.Context, c *live.Cluster, w Want) (*Preview, error) {
 		p.Restart.Why += "; this is the platform's change and not the brand's, so it waits for its turn in the roll-out"
 	}
 	return p, nil
+}
+
+// withoutClass says whether a brand is to be shown as one without a class. Where classes
+// may not be read, the operator's own word counts: which class it used last.
+func (p *Preview) withoutClass(s *state, brand *v1alpha1.BrandConnector, hidden bool) bool {
+	name, used := brand.Spec.ConnectorClassName, (*v1alpha1.ResolvedStatus)(nil)
+	if s.brand != nil && s.brand.Spec.ConnectorClassName == name {
+		used = s.brand.Status.Resolved
+	}
+	switch {
+	case !hidden && name != "":
+		p.problem("there is no ConnectorClass %q, which spec.connectorClassName names: create it, or name another (%s)", name, v1alpha1.ReasonClassNotFound)
+	case !hidden:
+		return true
+	case used != nil && used.ConnectorClassName == "" && name == "":
+		p.note("you may not read ConnectorClasses: the brand is shown without one, because the operator used none when it looked last (status.resolved)")
+		return true
+	case used != nil || name != "":
+		p.problem("it cannot be compared: ConnectorClass %s gives values to the brand, and you may not read it: ask the platform team for the right to get connectorclasses",
+			className(name, used))
+	default:
+		p.note("you may not read ConnectorClasses: the brand is shown without one; if there is one called %q, it gives values that are not shown", v1alpha1.DefaultConnectorClass)
+		return true
+	}
+	return false
+}
+
+func className(named string, used *v1alpha1.ResolvedStatus) string {
+	if named == "" && used != nil {
+		return used.ConnectorClassName
+	}
+	return named
 }
 
 // judgeSpec has the API server judge the BrandConnector itself: rules that compare with

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 )
 
 func TestWhatTheOperatorSetIsToldFromWhatTheAPIServerFilledIn(t *testing.T) {
@@ -28,6 +30,40 @@ func TestWhatTheOperatorSetIsToldFromWhatTheAPIServerFilledIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := applies(c.of, "imagePullPolicy"); got != c.want {
 				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestWhereClassesMayNotBeReadTheOperatorsWordCounts(t *testing.T) {
+	live := func(named string, used *v1alpha1.ResolvedStatus) *state {
+		b := &v1alpha1.BrandConnector{}
+		b.Spec.ConnectorClassName, b.Status.Resolved = named, used
+		return &state{brand: b}
+	}
+	for name, c := range map[string]struct {
+		there  *state
+		named  string
+		hidden bool
+		want   Preview
+		shown  bool
+	}{
+		"they may be read, and there is none": {there: live("", nil), shown: true},
+		"they may be read, and it is missing": {there: live("gold", nil), named: "gold", want: Preview{Problems: []string{`there is no ConnectorClass "gold", which spec.connectorClassName names: create it, or name another (ClassNotFound)`}}},
+		"the operator used none":              {there: live("", &v1alpha1.ResolvedStatus{}), hidden: true, shown: true, want: Preview{Notes: []string{"you may not read ConnectorClasses: the brand is shown without one, because the operator used none when it looked last (status.resolved)"}}},
+		"the operator used the default one":   {there: live("", &v1alpha1.ResolvedStatus{ConnectorClassName: "default"}), hidden: true, want: Preview{Problems: []string{"it cannot be compared: ConnectorClass default gives values to the brand, and you may not read it: ask the platform team for the right to get connectorclasses"}}},
+		"the file names another than it used": {there: live("", &v1alpha1.ResolvedStatus{}), named: "gold", hidden: true, want: Preview{Problems: []string{"it cannot be compared: ConnectorClass gold gives values to the brand, and you may not read it: ask the platform team for the right to get connectorclasses"}}},
+		"the file names none any more":        {there: live("gold", &v1alpha1.ResolvedStatus{ConnectorClassName: "gold"}), hidden: true, shown: true, want: Preview{Notes: []string{`you may not read ConnectorClasses: the brand is shown without one; if there is one called "default", it gives values that are not shown`}}},
+		"the operator has not looked":         {there: live("", nil), hidden: true, shown: true, want: Preview{Notes: []string{`you may not read ConnectorClasses: the brand is shown without one; if there is one called "default", it gives values that are not shown`}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, brand := &Preview{}, &v1alpha1.BrandConnector{}
+			brand.Spec.ConnectorClassName = c.named
+			if shown := got.withoutClass(c.there, brand, c.hidden); shown != c.shown {
+				t.Errorf("shown is %v", shown)
+			}
+			if diff := cmp.Diff(&c.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}

@@ -148,8 +148,19 @@ func rendered[T any](child render.Child) (*T, error) {
 // installation is what flags give, and for the rest what the live objects were made with.
 func (s *state) installation(p *Preview, w Want) render.Installation {
 	i := w.Given
-	model := cmp.Or(s.deployment, s.neighbour)
-	if model != nil {
+	source := "the flags of the installed operator, " + w.OperatorName
+	if o := w.Operator; s.deployment == nil && o != nil {
+		i.Image = cmp.Or(i.Image, o.Image)
+		i.ImagePullPolicy = cmp.Or(i.ImagePullPolicy, o.ImagePullPolicy)
+		if s.policy == nil {
+			i.ClientNamespaces, i.MonitoringNamespaces = or(i.ClientNamespaces, o.ClientNamespaces), or(i.MonitoringNamespaces, o.MonitoringNamespaces)
+		}
+	} else if s.neighbour != nil {
+		source = "another brand of the namespace, " + s.neighbour.Name
+	} else {
+		source = "this plugin's version, because no operator's Deployment could be read"
+	}
+	if model := cmp.Or(s.deployment, s.neighbour); model != nil {
 		i.Image = cmp.Or(i.Image, connector(model).Image)
 		if i.ImagePullPolicy == "" && applies(model, "imagePullPolicy") {
 			i.ImagePullPolicy = connector(model).ImagePullPolicy
@@ -160,7 +171,7 @@ func (s *state) installation(p *Preview, w Want) render.Installation {
 	}
 	i.Image = cmp.Or(i.Image, w.DefaultImage)
 	if s.deployment == nil && w.Given.Image == "" && (w.Class == nil || w.Class.Spec.Image == "") {
-		p.note("the brand is new, and image %s is assumed: say --image to have another", i.Image)
+		p.note("the brand is new, and image %s is taken from %s: say --image to have another", i.Image, source)
 	}
 	if policy := cmp.Or(s.policy, s.neighbourPolicy); policy != nil {
 		if i.ClientNamespaces == nil {
@@ -171,6 +182,14 @@ func (s *state) installation(p *Preview, w Want) render.Installation {
 		}
 	}
 	return i
+}
+
+// or is the first map that is there: an empty one is an answer, too.
+func or(a, b map[string]string) map[string]string {
+	if a != nil {
+		return a
+	}
+	return b
 }
 
 func connector(d *appsv1.Deployment) corev1.Container {

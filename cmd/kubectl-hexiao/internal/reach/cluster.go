@@ -75,6 +75,9 @@ func (c *Cluster) Brands(ctx context.Context, namespace string) ([]Brand, error)
 	var out []Brand
 	for next := ""; ; {
 		list, err := c.dynamic.Resource(brandConnectors).Namespace(namespace).List(ctx, metav1.ListOptions{Limit: listPage, Continue: next})
+		if NoSuchKind(err) {
+			return nil, ErrNotInstalled
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list BrandConnectors: %w", err)
 		}
@@ -137,8 +140,10 @@ func ready(pods []corev1.Pod) (*corev1.Pod, string) {
 func (c *Cluster) explain(ctx context.Context, b Brand, why string) error {
 	object, err := c.dynamic.Resource(brandConnectors).Namespace(b.Namespace).Get(ctx, b.Name, metav1.GetOptions{})
 	switch {
+	case NoSuchKind(err):
+		return ErrNotInstalled
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("%w: there is no BrandConnector %q in namespace %q: name another, or another namespace with -n", ErrNotFound, b.Name, b.Namespace)
+		return NoBrand(b)
 	case err == nil && why == "" && suspended(object.Object):
 		return fmt.Errorf("%s has no Pod: it is suspended", b)
 	case why == "":

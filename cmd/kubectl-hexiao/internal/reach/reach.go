@@ -15,11 +15,43 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 )
 
 // ErrNotFound is wrapped when there is no such brand.
 var ErrNotFound = errors.New("not found")
+
+// ErrNotInstalled wraps ErrNotFound: the cluster does not know the kind.
+var ErrNotInstalled = fmt.Errorf("%w: this cluster has no BrandConnectors: install Hexiao, or name another cluster with --context", ErrNotFound)
+
+// NoBrand is the error of a brand that is not there. It wraps ErrNotFound.
+func NoBrand(b Brand) error {
+	return fmt.Errorf("%w: there is no BrandConnector %q in namespace %q: name another, or another namespace with -n", ErrNotFound, b.Name, b.Namespace)
+}
+
+// NoBrands is the error of a namespace without brands, or of a cluster when it is empty:
+// a list of none would pass for good news where the namespace is misspelt. It wraps
+// ErrNotFound.
+func NoBrands(namespace string) error {
+	if namespace == "" {
+		return fmt.Errorf("%w: there is no BrandConnector in any namespace of this cluster: name another cluster with --context", ErrNotFound)
+	}
+	return fmt.Errorf("%w: there is no BrandConnector in namespace %q: name another namespace with -n, or say -A for all", ErrNotFound, namespace)
+}
+
+// NoSuchKind tells a kind that the API server does not serve from an object that is not
+// there. Both are answered with 404, the first by a page and not by the kind's own code.
+func NoSuchKind(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && slices.ContainsFunc(details.Causes, func(c metav1.StatusCause) bool { return c.Type == metav1.CauseTypeUnexpectedServerResponse })
+}
 
 // callTimeout bounds one call of the admin API: a vendor's look-up takes ten seconds
 // at most, and a redemption has few legs.
