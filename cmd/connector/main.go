@@ -133,11 +133,14 @@ func serveCommand(stderr io.Writer) *cobra.Command {
 			}
 		}
 		cfg.Brand = b
+		if os.Getpid() == 1 { // in a container
+			cfg.LedgerPatience = patience(saidMark(), time.Now())
+		}
 		s, err := service.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
-		return s.Run(cmd.Context())
+		return ended(s.Run(cmd.Context()), saidMark(), time.Now)
 	}
 	return cmd
 }

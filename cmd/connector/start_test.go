@@ -112,7 +112,7 @@ func TestWhatKubernetesIsToldWhenALedgerIsNotOpened(t *testing.T) {
 	}{
 		"a path that is no directory": {append(lay(t, embedded, nil), "--ledger-path", file+"/ledger.db"), "not a directory"},
 		"a Secret with another text than a DSN": {
-			lay(t, postgres, map[string]string{"credentials/pg/dsn": "mysql://u:" + canary + "@h/d"}), "parse the DSN"},
+			lay(t, postgres, map[string]string{"credentials/pg/dsn": "mysql://u:" + canary + "@h/d"}), v1alpha1.ExampleDSN},
 		"a DSN whose password is not encoded": {
 			lay(t, postgres, map[string]string{"credentials/pg/dsn": "postgres://u:" + canary + "/" + canary + "@h/d"}), "parse the DSN"},
 	}

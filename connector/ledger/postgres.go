@@ -74,7 +74,7 @@ func openPostgres(ctx context.Context, c Config) (*postgresStore, error) {
 // no URL may be a password as a whole, and is not repeated.
 func notParsed(dsn string, err error) error {
 	if !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://") {
-		return errors.New("parse the DSN: use a URL: postgres://user:password@host:5432/database, with what is special in the password percent-encoded")
+		return errors.New("parse the DSN: use a URL: postgres://USER:PASSWORD@HOST:5432/DATABASE, with what is special in the password percent-encoded")
 	}
 	return fmt.Errorf("parse the DSN: %w", err)
 }

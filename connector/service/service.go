@@ -43,6 +43,9 @@ type Config struct {
 	DrainDelay, DrainTimeout time.Duration
 	// Owner names this process in the ledger's leases, such as the Pod's name.
 	Owner string
+	// LedgerPatience is how long a database that does not answer is waited for at the
+	// start; zero is for ever.
+	LedgerPatience time.Duration
 	// Timings of the engine, for who knows why.
 	Timings Timings
 	// Version of the connector.
@@ -154,10 +157,20 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
+// ErrLedgerAway is the end of a Run whose database did not answer for as long as
+// Config.LedgerPatience. The error that has it speaks of the last try.
+var ErrLedgerAway = errors.New("the database does not answer")
+
+// awayError is an ErrLedgerAway in the words of the last try.
+type awayError struct{ error }
+
+func (e awayError) Unwrap() []error { return []error{e.error, ErrLedgerAway} }
+
 // open makes everything that needs the ledger. A database that is not there yet is
 // waited for: the probes say that the process lives and is not ready. A refusal that
 // stays until somebody changes something ends the process, which says why at its end.
 func (s *Service) open(ctx context.Context) error {
+	began := time.Now()
 	config, backend := s.ledgerConfig()
 	config.Observer = ledgerMetrics{s.meter, backend}
 	for delay := time.Second; ; delay = min(2*delay, 15*time.Second) {
@@ -167,6 +180,9 @@ func (s *Service) open(ctx context.Context) error {
 		}
 		if backend == "sqlite" || ctx.Err() != nil || !ledger.Passing(err) {
 			return err
+		}
+		if p := s.cfg.LedgerPatience; p > 0 && time.Since(began) >= p {
+			return awayError{err}
 		}
 		s.log.ErrorContext(ctx, "the ledger cannot be opened; trying again", "error", err, "in", delay.String())
 		select {

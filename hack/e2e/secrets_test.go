@@ -91,6 +91,12 @@ func (s *story) badRotation(t *testing.T) {
 	t.Log(kubectl(t, "get", "bc", postgresBrand, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`))
 	stillServe(t, old, postgresBrand)
 
+	// A database that does not answer is waited for; the Pod ends once, to say why.
+	bad.Host = "127.0.0.1:1"
+	setSecret(t, "ledger", "dsn", bad.String())
+	says(t, postgresBrand, "LedgerReady", "False", "LedgerUnavailable", "NotReady: it waits for its database: open ledger: ", "connection refused")
+	stillServe(t, old, postgresBrand)
+
 	setSecret(t, "ledger", "dsn", dsn)
 	says(t, postgresBrand, "Ready", "True", "Ready")
 	eventually(t, "the bad Pod is gone", func() error {
