@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -267,6 +268,8 @@ func cachedObject(kind schema.GroupVersionKind) client.Object {
 		return &appsv1.Deployment{}
 	case render.HTTPRouteKind:
 		return &gatewayv1.HTTPRoute{}
+	case render.IngressKind:
+		return &networkingv1.Ingress{}
 	case render.AutoscalerKind:
 		u := &unstructured.Unstructured{}
 		u.SetGroupVersionKind(kind)

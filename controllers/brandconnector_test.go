@@ -83,7 +83,7 @@ func TestABrandComesUpWithAllItsObjectsInEightWrites(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	wantConditions := []string{"CredentialsResolved=True", "LedgerReady=True", "Ready=True", "UpToDate=True", "WorkloadAvailable=True"}
+	wantConditions := []string{"CredentialsResolved=True", "Exposed=False", "LedgerReady=True", "Ready=True", "UpToDate=True", "WorkloadAvailable=True"}
 	if diff := cmp.Diff(wantConditions, conditions(live)); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
@@ -554,7 +554,7 @@ func TestWhatIsNoLongerAskedForIsDeleted(t *testing.T) {
 	w.mustGet("xiaowang", &networkingv1.Ingress{})
 	b := &v1alpha1.BrandConnector{}
 	w.mustGet("xiaowang", b)
-	if got := b.Status.Endpoints[0].URL; got != "https://pos.example.com/keruyun/11342/member-assets/verify" {
+	if got := b.Status.Endpoints[0].URL; got != "http://pos.example.com/keruyun/11342/member-assets/verify" {
 		t.Errorf("the first endpoint is %s", got)
 	}
 	w.change("xiaowang", func(b *v1alpha1.BrandConnector) {

@@ -100,8 +100,9 @@ func lookAgain(conditions []metav1.Condition, now time.Time) time.Duration {
 	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, soonest), latest)
 }
 
-// podProblem is the worst problem of the Pods of the newest template or, when these have
-// none, of the others.
+// podProblem is the worst problem of the Pods of the newest template. Those of an earlier
+// one are on their way out, and what ails them may be mended already; they count only
+// while somebody keeps the Deployment from making newer ones.
 func (r *Reconciler) podProblem(ctx context.Context, s *scope) (problem, error) {
 	var pods corev1.PodList
 	err := r.APIReader.List(ctx, &pods, client.InNamespace(s.key.Namespace),
@@ -115,32 +116,70 @@ func (r *Reconciler) podProblem(ctx context.Context, s *scope) (problem, error) 
 	for i := range pods.Items {
 		scrub(&pods.Items[i].Status, s.values)
 	}
-	newest, older := split(pods.Items, s.deployment)
-	for _, some := range [][]corev1.Pod{newest, older} {
-		if p, ok := worst(some, r.Clock.Now()); ok {
-			return p, nil
-		}
-		if p, err := r.creating(ctx, s, some); err != nil || p.what != "" {
-			return p, err
-		}
+	some, older := split(pods.Items, s.deployment)
+	if len(some) == 0 && s.deployment.Spec.Paused {
+		some = older
+	}
+	if p, ok := worst(some, r.Clock.Now()); ok {
+		return p, nil
+	}
+	if p, err := r.creating(ctx, s, some); err != nil || p.what != "" {
+		return p, err
 	}
 	return notCreated(s), nil
 }
 
-// split separates the Pods of a Deployment's template from its other ones.
+// split separates the Pods of a Deployment's template from its other ones. ReplicaSets
+// are not the operator's to read; what it knows of the template is on the Pods, and of
+// templates that differ in the rest the one with the youngest Pods is the newest.
 func split(pods []corev1.Pod, d *appsv1.Deployment) (newest, older []corev1.Pod) {
-	revision, image := d.Spec.Template.Annotations[render.AnnotationConfigRevision], connectorImage(&d.Spec.Template.Spec)
+	began := map[string]metav1.Time{} // of each ReplicaSet, its first Pod's
+	var candidates []corev1.Pod
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil {
-			continue
+		switch {
+		case pod.DeletionTimestamp != nil:
+		case !isOf(&pod, &d.Spec.Template):
+			older = append(older, pod)
+		default:
+			candidates = append(candidates, pod)
+			set := replicaSetOf(&pod)
+			if first, ok := began[set]; !ok || pod.CreationTimestamp.Before(&first) {
+				began[set] = pod.CreationTimestamp
+			}
 		}
-		if pod.Annotations[render.AnnotationConfigRevision] == revision && connectorImage(&pod.Spec) == image {
+	}
+	var latest metav1.Time
+	for _, at := range began {
+		if latest.Before(&at) {
+			latest = at
+		}
+	}
+	for _, pod := range candidates {
+		if at := began[replicaSetOf(&pod)]; at.Equal(&latest) {
 			newest = append(newest, pod)
 		} else {
 			older = append(older, pod)
 		}
 	}
 	return newest, older
+}
+
+func replicaSetOf(pod *corev1.Pod) string { return pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] }
+
+// isOf says that a Pod may be of a template: others may add to its labels and annotations.
+func isOf(pod *corev1.Pod, template *corev1.PodTemplateSpec) bool {
+	return connectorImage(&pod.Spec) == connectorImage(&template.Spec) &&
+		within(template.Labels, pod.Labels) && within(template.Annotations, pod.Annotations)
+}
+
+// within says that each pair of a map is in another one.
+func within(all, in map[string]string) bool {
+	for k, v := range all {
+		if has, ok := in[k]; !ok || has != v {
+			return false
+		}
+	}
+	return true
 }
 
 // worst is the worst problem of some Pods: the same for the same problems, whichever Pod

@@ -77,7 +77,15 @@ func TestWhatIsTheMatterWithAPod(t *testing.T) {
 		"an init container has ended": {pod: initDone},
 		"an init container fails":     {pod: initFails, want: "container first: CrashLoopBackOff: no route"},
 		"it runs and is not ready": {pod: podOf(1, corev1.ContainerStatus{State: running(time.Minute)}),
-			want: "container connector: NotReady: it runs and is not ready, as long as its database does not answer: its log says more"},
+			want: "container connector: NotReady: it runs and is not ready, as long as its ledger does not open: its log says more"},
+		"its database does not answer": {pod: podOf(1, corev1.ContainerStatus{State: ended(75, "Error", "open ledger: connect: lookup nohost: no such host\n")}), ledger: true,
+			want: "container connector: NotReady: it waits for its database: open ledger: connect: lookup nohost: no such host"},
+		"its database did not answer, and it waits on": {pod: podOf(1, corev1.ContainerStatus{State: running(time.Minute),
+			LastTerminationState: ended(75, "Error", "open ledger: connect: lookup nohost: no such host\n")}), ledger: true,
+			want: "container connector: NotReady: it waits for its database: open ledger: connect: lookup nohost: no such host"},
+		"another program ends with that code": {pod: podOf(1, corev1.ContainerStatus{State: ended(75, "Error", "no such file")}), want: "container connector: CrashLoopBackOff: no such file"},
+		"its DSN is none": {pod: crash("open ledger: parse the DSN: use a URL: " + v1alpha1.ExampleDSN + "\n"), ledger: true,
+			want: "container connector: CrashLoopBackOff: open ledger: parse the DSN: use a URL: " + v1alpha1.ExampleDSN},
 		"its ledger is not opened": {pod: crash("open ledger: /x is on nfs\n"), ledger: true,
 			want: "container connector: CrashLoopBackOff: open ledger: /x is on nfs"},
 		"its last words are the end of a log": {pod: crash(`{"level":"INFO","msg":"starting"}` + "\nError: open ledger: parse the DSN\n"), ledger: true,
@@ -101,11 +109,16 @@ func TestWhatIsTheMatterWithAPod(t *testing.T) {
 		"its image's name is none": {pod: image("InvalidImageName", "couldn't parse"), want: "container connector: InvalidImageName: image registry.example/connector:1"},
 		"no node has room": {pod: unscheduled("0/7 nodes are available: 2 node(s) had untolerated taint {a: b}, 3 Insufficient memory, 2 node(s) had untolerated taint {a: b}. preemption: 0/7 nodes are available: 7 No preemption victims found for incoming pod."),
 			want: "Unschedulable: no node fits: Insufficient memory; node(s) had untolerated taint {a: b}"},
+		"no node has room, and evicting helps nobody": {pod: unscheduled("0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."),
+			want: "Unschedulable: no node fits: Insufficient cpu"},
+		"a taint has dots": {pod: unscheduled("0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."),
+			want: "Unschedulable: no node fits: node(s) had untolerated taint {node.kubernetes.io/not-ready: }"},
 		"its volume is not there": {pod: unscheduled(`persistentvolumeclaim "x-ledger" not found`), want: `Unschedulable: persistentvolumeclaim "x-ledger" not found`},
 		"it was evicted":          {pod: evicted, want: "a Pod failed: Evicted"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
+			scrub(&tc.pod.Status, nil)
 			p, ok := problemOf(tc.pod, noon)
 			if diff := cmp.Diff(tc.want, p.String()); diff != "" || ok != (tc.want != "") {
 				t.Errorf("problem %v (-want +got):\n%s", ok, diff)
@@ -179,25 +192,73 @@ func TestOfSeveralPodsTheWorstIsSaidWhicheverHasIt(t *testing.T) {
 
 func TestNewPodsAreTheOnesThatCount(t *testing.T) {
 	d := &appsv1.Deployment{}
-	d.Spec.Template.Annotations = map[string]string{render.AnnotationConfigRevision: "2"}
+	d.Spec.Template.Annotations = map[string]string{render.AnnotationConfigRevision: "2", "restartedAt": "noon"}
 	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: render.ContainerName, Image: "b"}}
-	pod := func(name, revision, image string, deleted bool) corev1.Pod {
-		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{render.AnnotationConfigRevision: revision}}}
-		p.Spec.Containers = []corev1.Container{{Name: "sidecar", Image: "s"}, {Name: render.ContainerName, Image: image}}
-		if deleted {
-			p.DeletionTimestamp = &metav1.Time{Time: noon}
+	pod := func(name string, change ...func(*corev1.Pod)) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.NewTime(noon), Labels: map[string]string{},
+			Annotations: map[string]string{render.AnnotationConfigRevision: "2", "restartedAt": "noon", "network": "somebody's"}}}
+		p.Spec.Containers = []corev1.Container{{Name: "sidecar", Image: "s"}, {Name: render.ContainerName, Image: "b"}}
+		for _, c := range change {
+			c(&p)
 		}
 		return p
 	}
-	newest, older := split([]corev1.Pod{pod("a", "1", "b", false), pod("b", "2", "a", false), pod("c", "2", "b", false), pod("d", "2", "b", true)}, d)
-	names := func(pods []corev1.Pod) (all string) {
-		for _, p := range pods {
-			all += p.Name
+	revised := func(p *corev1.Pod) { p.Annotations[render.AnnotationConfigRevision] = "1" }
+	restarted := func(p *corev1.Pod) { delete(p.Annotations, "restartedAt") }
+	image := func(p *corev1.Pod) { p.Spec.Containers[1].Image = "a" }
+	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: noon} }
+	of := func(set string, after time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = set
+			p.CreationTimestamp = metav1.NewTime(noon.Add(after))
 		}
-		return all
 	}
-	if names(newest) != "c" || names(older) != "ab" {
-		t.Errorf("newest %s, older %s", names(newest), names(older))
+	for name, tc := range map[string]struct {
+		pods          []corev1.Pod
+		newest, older string
+	}{
+		"of another revision":         {[]corev1.Pod{pod("a", revised), pod("b")}, "b", "a"},
+		"of another image":            {[]corev1.Pod{pod("a", image), pod("b")}, "b", "a"},
+		"from before a restart":       {[]corev1.Pod{pod("a", restarted), pod("b")}, "b", "a"},
+		"on its way out":              {[]corev1.Pod{pod("a", deleted), pod("b")}, "b", ""},
+		"with other resources":        {[]corev1.Pod{pod("a", of("x", 0)), pod("b", of("y", time.Minute)), pod("c", of("y", time.Hour)), pod("d", of("x", time.Second))}, "bc", "ad"},
+		"with other resources, anew":  {[]corev1.Pod{pod("a", of("x", 0)), pod("b", of("x", time.Hour)), pod("c", of("y", time.Minute))}, "c", "ab"},
+		"none but of another":         {[]corev1.Pod{pod("a", revised)}, "", "a"},
+		"all of one":                  {[]corev1.Pod{pod("a", of("x", 0)), pod("b", of("x", time.Hour))}, "ab", ""},
+		"none at all":                 {},
+		"of a set that nobody labels": {[]corev1.Pod{pod("a"), pod("b")}, "ab", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newest, older := split(tc.pods, d)
+			names := func(pods []corev1.Pod) (all string) {
+				for _, p := range pods {
+					all += p.Name
+				}
+				return all
+			}
+			if names(newest) != tc.newest || names(older) != tc.older {
+				t.Errorf("newest %s, older %s", names(newest), names(older))
+			}
+		})
+	}
+}
+
+func TestWhatIsTooLongIsCutBehindASentence(t *testing.T) {
+	long := func(part string) string { return strings.Repeat(part, maxDetail+1) }
+	for name, tc := range map[string]struct{ text, end string }{
+		"sentences": {long("a sentence. "), "a sentence …"},
+		"reasons":   {long("a reason; "), "a reason …"},
+		"words":     {long("word "), "word …"},
+		"one word":  {long("x"), "x…"},
+		"no Latin":  {long("员"), "员…"},
+		"short":     {"short. and well", "short. and well"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := steady(tc.text, nil)
+			if !strings.HasSuffix(got, tc.end) || len([]rune(got)) > maxDetail {
+				t.Errorf("%d characters: %s", len([]rune(got)), got)
+			}
+		})
 	}
 }
 

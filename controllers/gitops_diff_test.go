@@ -99,6 +99,7 @@ func TestApplyingAManifestAgainChangesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newWorld(t).inGit(path)
+			m.secret("xiaowang-tls", map[string]string{"tls.crt": "c", "tls.key": "k"})
 			check := func(when string) {
 				t.Helper()
 				if diff := m.diff(); diff != "" {

@@ -35,6 +35,8 @@ func ledgerReady(s *scope) metav1.Condition {
 		return is(metav1.ConditionFalse, v1alpha1.ReasonLedgerUnavailable, s.diagnosis.text)
 	case s.deployment == nil && s.brand.Spec.Suspend:
 		return is(metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "reconciling is suspended and there is no connector")
+	case s.hasNone():
+		return is(metav1.ConditionUnknown, v1alpha1.ReasonNotApplied, "there is no Deployment, so nobody has the ledger open: Ready says why")
 	case claim != nil && claim.phase == corev1.ClaimPending:
 		c.Message = "PersistentVolumeClaim " + claim.name + " is Pending"
 		if claim.text != "" {

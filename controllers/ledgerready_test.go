@@ -64,9 +64,13 @@ func TestLedgerReadyIsWhatTheConnectorsPodsShow(t *testing.T) {
 		"the claim is bound and no Pod is there yet": {ledger: embedded, deployment: notYet, diagnosis: claim(corev1.ClaimBound, ""), want: "Unknown Progressing: " + waitingFor},
 		"the volume is gone while a Pod serves": {ledger: embedded, deployment: servingDeployment(1), diagnosis: claim(corev1.ClaimLost, ""), stalls: true,
 			want: "False LedgerUnavailable: PersistentVolumeClaim x-ledger is Lost: the volume with the ledger is gone; bring the volume back, or restore a backup"},
-		"scaled to zero":                        {ledger: dsn, deployment: servingDeployment(0), want: "Unknown ScaledToZero: the connector is scaled to zero: nobody has the ledger open"},
-		"suspended, and serving":                {ledger: dsn, deployment: servingDeployment(2), suspended: true, want: "True LedgerOpen: the connector's Pods have opened the ledger"},
-		"suspended, and its ledger not there":   {ledger: dsn, deployment: notYet, suspended: true, diagnosis: diagnosis{text: "open ledger: no", ledgerFault: true}, want: "False LedgerUnavailable: open ledger: no"},
+		"scaled to zero":                      {ledger: dsn, deployment: servingDeployment(0), want: "Unknown ScaledToZero: the connector is scaled to zero: nobody has the ledger open"},
+		"suspended, and serving":              {ledger: dsn, deployment: servingDeployment(2), suspended: true, want: "True LedgerOpen: the connector's Pods have opened the ledger"},
+		"suspended, and its ledger not there": {ledger: dsn, deployment: notYet, suspended: true, diagnosis: diagnosis{text: "open ledger: no", ledgerFault: true}, want: "False LedgerUnavailable: open ledger: no"},
+		"there is no Deployment, for another fault": {ledger: dsn, fault: &fault{reason: v1alpha1.ReasonNotOwned, message: "m", stalled: true},
+			want: "Unknown NotApplied: there is no Deployment, so nobody has the ledger open: Ready says why"},
+		"there is no Deployment, for a quota": {ledger: embedded, diagnosis: claim(corev1.ClaimPending, ""), fault: &fault{reason: v1alpha1.ReasonApplyFailed, message: "m"},
+			want: "Unknown NotApplied: there is no Deployment, so nobody has the ledger open: Ready says why"},
 		"suspended before anything was applied": {ledger: dsn, suspended: true, want: "Unknown Suspended: reconciling is suspended and there is no connector"},
 	}
 	for name, tc := range tests {

@@ -9,18 +9,16 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/progress"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
-// observe reads the Deployment and the route from the cache, and fills what the
-// status says of them.
+// observe reads the Deployment and the way in from the cache, and fills what the status
+// says of them.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	deployment := &appsv1.Deployment{}
 	switch err := r.Client.Get(ctx, s.key, deployment); {
@@ -29,14 +27,8 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	case err != nil && !apierrors.IsNotFound(err):
 		return fmt.Errorf("get the Deployment: %w", err)
 	}
-	if e := s.spec().Exposure; e != nil && e.GatewayRef != nil && r.GatewayAPI {
-		route := &gatewayv1.HTTPRoute{}
-		switch err := r.Client.Get(ctx, s.key, route); {
-		case err == nil && metav1.IsControlledBy(route, s.brand):
-			s.route = route
-		case err != nil && !apierrors.IsNotFound(err):
-			return fmt.Errorf("get the HTTPRoute: %w", err)
-		}
+	if err := r.observeExposure(ctx, s); err != nil {
+		return err
 	}
 	r.describe(s)
 	r.observeRotation(s)
@@ -112,24 +104,4 @@ func deploymentCondition(d *appsv1.Deployment, t appsv1.DeploymentConditionType)
 		return nil
 	}
 	return progress.Condition(d, t)
-}
-
-// routeProblem says why a Gateway does not serve a route: nothing when it does, and
-// pending when it has not answered yet.
-func routeProblem(route *gatewayv1.HTTPRoute) (problem string, pending bool) {
-	if route == nil || len(route.Status.Parents) == 0 {
-		return "no Gateway controller has answered for the HTTPRoute yet", true
-	}
-	for _, parent := range route.Status.Parents {
-		for _, t := range []gatewayv1.RouteConditionType{gatewayv1.RouteConditionAccepted, gatewayv1.RouteConditionResolvedRefs} {
-			c := meta.FindStatusCondition(parent.Conditions, string(t))
-			switch {
-			case c == nil || c.ObservedGeneration < route.Generation:
-				return "the Gateway controller has not looked at the HTTPRoute's newest generation yet", true
-			case c.Status != metav1.ConditionTrue:
-				return fmt.Sprintf("the Gateway does not serve the HTTPRoute (%s: %s): %s", t, c.Reason, c.Message), false
-			}
-		}
-	}
-	return "", false
 }

@@ -123,20 +123,23 @@ func isInit(pod *corev1.Pod, container string) bool {
 func notReady(container string) problem {
 	p := problem{rank: rankNotReady, what: "container " + container + ": NotReady", detail: "it runs, and its log says what it waits for"}
 	if container == render.ContainerName {
-		p.detail = "it runs and is not ready, as long as its database does not answer: its log says more"
+		p.detail = "it runs and is not ready, as long as its ledger does not open: its log says more"
 	}
 	return p
 }
 
 func crash(pod *corev1.Pod, container string, ended *corev1.ContainerStateTerminated) problem {
 	p := problem{rank: rankCrash, what: "container " + container + ": CrashLoopBackOff", detail: steady(lastWords(ended.Message), pod)}
+	p.ledgerFault = container == render.ContainerName && strings.HasPrefix(p.detail, v1alpha1.LedgerFault)
 	switch {
+	case p.ledgerFault && ended.ExitCode == v1alpha1.ExitLedgerAway:
+		// It ended to say so, and goes on trying.
+		p.rank, p.what, p.detail = rankNotReady, "container "+container+": NotReady", "it waits for its database: "+p.detail
 	case ended.Reason == "OOMKilled":
 		p.what, p.detail = "container "+container+": OOMKilled", "it needs more memory than its limit allows"
 	case p.detail == "":
 		p.detail = fmt.Sprintf("it ended with exit code %d", ended.ExitCode)
 	}
-	p.ledgerFault = container == render.ContainerName && strings.HasPrefix(p.detail, v1alpha1.LedgerFault)
 	return p
 }
 
@@ -217,15 +220,17 @@ func saidBefore(conditions []metav1.Condition, what string) string {
 
 var nodes = regexp.MustCompile(`^\d+/\d+ nodes are available: `)
 
-// unschedulable lists the reasons of a scheduler, without how many nodes have each.
+// unschedulable lists the reasons of a scheduler, without how many nodes have each. They
+// are its first sentence; the others say what evicting Pods would not help.
 func unschedulable(message string, pod *corev1.Pod) string {
 	message, _, _ = strings.Cut(message, " preemption: ")
 	prefix := nodes.FindString(message)
 	if prefix == "" {
 		return steady(message, pod)
 	}
+	first, _, _ := strings.Cut(strings.TrimSpace(message[len(prefix):]), ". ")
 	var reasons []string
-	for _, reason := range strings.Split(strings.TrimSuffix(strings.TrimSpace(message[len(prefix):]), "."), ", ") {
+	for _, reason := range strings.Split(strings.TrimRight(first, ".,"), ", ") {
 		reasons = append(reasons, strings.TrimLeft(reason, "0123456789 "))
 	}
 	slices.Sort(reasons)

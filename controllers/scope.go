@@ -8,7 +8,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
@@ -51,10 +50,9 @@ type scope struct {
 	// that was already there.
 	templateChanged bool
 
-	// deployment and route are as the cache has them, or nil. They are set by
-	// observe.
+	// deployment is as the cache has it, or nil. It and exposure are set by observe.
 	deployment *appsv1.Deployment
-	route      *gatewayv1.HTTPRoute
+	exposure   exposure
 	// diagnosis is why the Pods are not there yet, and when to look again. It is set
 	// by diagnose.
 	diagnosis diagnosis

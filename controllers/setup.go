@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -181,12 +182,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 		For(&v1alpha1.BrandConnector{}, builder.WithPredicates(asked())).
 		Owns(&appsv1.Deployment{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Owns(unstructuredAutoscaler(), builder.WithPredicates(touched())).
+		// Whole, for its status says whether a controller serves it.
+		Owns(&networkingv1.Ingress{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.PersistentVolumeClaim{}, handler.EnqueueRequestsFromMapFunc(claimsBrand), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.Secret{}, r.referrers(render.SourceSecret), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.ConfigMap{}, r.referrers(render.SourceConfigMap), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
 	for _, child := range []client.Object{
 		&corev1.ConfigMap{}, &corev1.Service{}, &corev1.ServiceAccount{}, &policyv1.PodDisruptionBudget{},
-		&networkingv1.NetworkPolicy{}, &networkingv1.Ingress{}, &batchv1.CronJob{},
+		&networkingv1.NetworkPolicy{}, &batchv1.CronJob{},
 	} {
 		b = b.Owns(child, builder.OnlyMetadata, builder.WithPredicates(touched()))
 	}
@@ -285,8 +288,7 @@ func (r *Reconciler) referrers(source render.Source) handler.EventHandler {
 			return requests
 		}
 		for i := range classes.Items {
-			ledger := classes.Items[i].Spec.Ledger
-			if ledger == nil || ledger.Postgres == nil || ledger.Postgres.DSNSecretRef.Name != obj.GetName() {
+			if !slices.Contains(render.ClassSecrets(&classes.Items[i]), obj.GetName()) {
 				continue
 			}
 			for _, name := range indexed(classes.Items[i].Name) {

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -58,10 +59,23 @@ func steady(text string, pod *corev1.Pod) string {
 		}
 		return c
 	}, strings.ToValidUTF8(text, ""))
-	if runes := []rune(text); len(runes) > maxDetail {
-		text = string(runes[:maxDetail-1]) + "…"
+	return shortened(text)
+}
+
+// shortened is a text of maxDetail characters at most, cut behind a whole sentence, reason
+// or word where there is one.
+func shortened(text string) string {
+	runes := []rune(text)
+	if len(runes) <= maxDetail {
+		return text
 	}
-	return text
+	text = string(runes[:maxDetail-2])
+	for _, end := range []string{". ", "; ", " "} {
+		if at := strings.LastIndex(text, end); at > len(text)/2 {
+			return text[:at] + " …"
+		}
+	}
+	return text + "…"
 }
 
 func ips(pod *corev1.Pod) []string {
@@ -78,6 +92,9 @@ func withoutPodNames(text, deployment string) string {
 }
 
 const mask = "[redacted]"
+
+// exampleUserInfo is in the connector's example of a DSN, which is of use as a whole.
+var exampleUserInfo = userInfo.FindString(v1alpha1.ExampleDSN)
 
 var (
 	userInfo    = regexp.MustCompile(`://\S*@`)
@@ -112,7 +129,12 @@ func redacted(values []render.Value, text string) string {
 		}
 	}
 	text = strings.NewReplacer(pairs...).Replace(text)
-	text = userInfo.ReplaceAllString(text, "://"+mask+"@")
+	text = userInfo.ReplaceAllStringFunc(text, func(found string) string {
+		if found == exampleUserInfo {
+			return found
+		}
+		return "://" + mask + "@"
+	})
 	return namedSecret.ReplaceAllString(text, "$1="+mask)
 }
 

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
@@ -96,18 +97,35 @@ func waitsFor(h *hold) string {
 
 // upToDate says whether the brand runs what the platform makes of it now.
 func upToDate(s *scope) metav1.Condition {
-	c := metav1.Condition{Type: v1alpha1.ConditionUpToDate, Status: metav1.ConditionTrue,
-		Reason: v1alpha1.ReasonCurrent, Message: "the Pods are of the platform's newest revision"}
-	if s.hold != nil {
+	c := metav1.Condition{Type: v1alpha1.ConditionUpToDate}
+	switch {
+	case s.brand.Spec.Suspend:
+		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "reconciling is suspended: nobody compares"
+	case s.hold != nil:
 		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonRolloutPending
 		// Not what it waits for: this changes while nobody looks at the brand.
 		c.Message = "a change of the platform waits for this brand's turn"
 		if class := s.platform.name(); class != "" {
 			c.Message += ": see ConnectorClass " + class
 		}
+	case s.applied || s.isDeployed():
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, v1alpha1.ReasonCurrent, "the Pods are of the platform's newest revision"
+	case s.deployment == nil:
+		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotApplied, "there are no Pods: Ready says why"
+	default:
+		c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotApplied, "the Pods are of what was applied last, and what is asked for now is not applied: Ready says why"
 	}
 	return c
 }
+
+// isDeployed says that the Deployment has the pod template that was rendered.
+func (s *scope) isDeployed() bool {
+	return s.output != nil && s.deployment != nil && s.deployment.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash
+}
+
+// hasNone says that there is no Deployment, and that one has to wait until a fault is
+// mended.
+func (s *scope) hasNone() bool { return s.deployment == nil && len(s.faults) > 0 }
 
 func rolloutFailed(_ *Reconciler, s *scope) (verdict, bool) {
 	if d := s.deployment; d == nil || d.Generation < s.appliedGeneration {
@@ -140,19 +158,6 @@ func unavailable(_ *Reconciler, s *scope) (verdict, bool) {
 		message: s.diagnosis.after(fmt.Sprintf("waiting for Deployment %s to become available", s.key.Name))}, true
 }
 
-func notExposed(r *Reconciler, s *scope) (verdict, bool) {
-	c, ok := r.exposed(s)
-	if !ok || c.Status == metav1.ConditionTrue {
-		return verdict{}, false
-	}
-	v := verdict{ready: c.Status, reason: c.Reason, message: c.Message}
-	// A route that is not accepted may wait for its Gateway; a cluster without
-	// the Gateway API does not.
-	v.stalled = c.Reason == v1alpha1.ReasonNotExposed && c.Status == metav1.ConditionFalse
-	v.reconciling = !v.stalled
-	return v, true
-}
-
 func serving(_ *Reconciler, s *scope) (verdict, bool) {
 	v := verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonReady, message: "the connector serves"}
 	if n := s.deployment.Spec.Replicas; n != nil && *n == 0 {
@@ -183,11 +188,9 @@ func (r *Reconciler) fold(s *scope) {
 	}
 	r.set(s, ledgerReady(s), true)
 	r.set(s, workloadAvailable(s), true)
-	if s.output != nil {
-		r.set(s, upToDate(s), true)
-	}
-	exposed, asked := r.exposed(s)
-	r.set(s, exposed, asked)
+	r.set(s, upToDate(s), true)
+	exposed, known := r.exposed(s)
+	r.set(s, exposed, known)
 	s.brand.Status.ObservedGeneration = s.brand.Generation
 	s.brand.Status.LastHandledReconcileAt = s.brand.Annotations[v1alpha1.AnnotationReconcileRequestedAt]
 }
@@ -211,6 +214,9 @@ func credentialsResolved(s *scope) metav1.Condition {
 func workloadAvailable(s *scope) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionWorkloadAvailable, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonWorkloadUnavailable, Message: s.diagnosis.after("there are not enough available Pods")}
+	if s.hasNone() {
+		c.Message = "there is no Deployment: Ready says why"
+	}
 	if s.deployment == nil {
 		return c
 	}
@@ -221,29 +227,6 @@ func workloadAvailable(s *scope) metav1.Condition {
 		}
 	}
 	return c
-}
-
-// exposed is the condition Exposed; false when no exposure is asked for.
-func (r *Reconciler) exposed(s *scope) (metav1.Condition, bool) {
-	c := metav1.Condition{Type: v1alpha1.ConditionExposed, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonExposed}
-	e := s.spec().Exposure
-	switch {
-	case e == nil:
-		return c, false
-	case e.IngressClassName != "":
-		c.Message = "Ingress " + s.key.Name + " serves " + e.Hostname
-	case !r.GatewayAPI:
-		c.Status, c.Reason = metav1.ConditionFalse, v1alpha1.ReasonNotExposed
-		c.Message = "spec.exposure.gatewayRef needs the Gateway API, which this cluster does not serve: install its CRDs and restart the operator, or use spec.exposure.ingressClassName"
-	default:
-		c.Message = "Gateway " + e.GatewayRef.Name + " serves " + e.Hostname
-		if problem, pending := routeProblem(s.route); pending {
-			c.Status, c.Reason, c.Message = metav1.ConditionUnknown, v1alpha1.ReasonNotExposed, problem
-		} else if problem != "" {
-			c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonRouteNotAccepted, problem
-		}
-	}
-	return c, true
 }
 
 // maxMessage bounds a condition's message.

@@ -3,11 +3,13 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,11 +48,14 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 			b.Spec.Exposure.GatewayRef = &v1alpha1.GatewayReference{Name: "g"}
 		} else {
 			b.Spec.Exposure.IngressClassName = "c"
+			if draw("with a certificate") {
+				b.Spec.Exposure.TLSSecretRef = &v1alpha1.LocalObjectReference{Name: "tls"}
+			}
 		}
 	}
 	if draw("an earlier status") {
 		b.Status.ObservedGeneration = b.Generation - 1
-		for _, c := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended, v1alpha1.ConditionExposed, v1alpha1.ConditionLedgerReady} {
+		for _, c := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended, v1alpha1.ConditionExposed, v1alpha1.ConditionLedgerReady, v1alpha1.ConditionUpToDate} {
 			if draw("had " + c) {
 				meta.SetStatusCondition(&b.Status.Conditions, metav1.Condition{Type: c, Status: metav1.ConditionTrue, Reason: "Earlier"})
 			}
@@ -84,10 +89,21 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 		s.diagnosis.text, s.diagnosis.ledgerFault = "m", draw("of the ledger")
 	}
 	if draw("a route") {
-		s.route = anyRoute(t)
+		s.exposure.route = anyRoute(t)
+	}
+	if draw("an Ingress") {
+		s.exposure.ingress = &networkingv1.Ingress{}
+		if draw("with an address") {
+			s.exposure.ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}
+		}
+	}
+	s.exposure.certificate = draw("a certificate")
+	if !draw("the class is not known") {
+		s.resolved = b
 	}
 	if !b.Spec.Suspend && draw("rendered") {
 		s.output, s.platform = &render.Output{}, &platform{}
+		s.applied = len(s.faults) == 0
 		if draw("of a class") {
 			s.platform.class = &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: "c"}}
 		}
@@ -173,6 +189,8 @@ func TestEveryStatusReadsTheSameByReadyAndByKstatus(t *testing.T) {
 			t.Fatalf("Ready although it is not: %+v", conditions)
 		}
 		checkLedgerReady(t, s)
+		checkExposed(t, s)
+		checkNothingIsThere(t, s)
 		// Folding what did not change changes nothing.
 		before := s.brand.DeepCopy()
 		r.fold(s)
@@ -198,6 +216,41 @@ func checkLedgerReady(t *rapid.T, s *scope) {
 	scaledToZero := c.Reason == v1alpha1.ReasonScaledToZero
 	if ready.Reason == v1alpha1.ReasonReady && c.Status != metav1.ConditionTrue && !scaledToZero {
 		t.Fatalf("the brand serves without its ledger: %+v", c)
+	}
+}
+
+// checkExposed holds Exposed against Ready: what nobody knows keeps no brand from being
+// ready, and what is known to be amiss does.
+func checkExposed(t *rapid.T, s *scope) {
+	c := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionExposed)
+	if c == nil {
+		if s.resolved == nil && s.brand.Spec.Exposure == nil {
+			return // it may be the class's
+		}
+		t.Fatal("there is no condition Exposed")
+	}
+	if (s.brand.Spec.Exposure == nil) != (c.Reason == v1alpha1.ReasonClusterInternal) {
+		t.Fatalf("Exposed is %+v with the exposure %+v", c, s.brand.Spec.Exposure)
+	}
+	ready := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionReady)
+	notKnown := c.Reason == v1alpha1.ReasonClusterInternal || c.Reason == v1alpha1.ReasonAwaitingAddress
+	if ready.Reason == v1alpha1.ReasonReady && c.Status != metav1.ConditionTrue && !notKnown {
+		t.Fatalf("the brand is ready, and is known not to be reached: %+v", c)
+	}
+	if notKnown && ready.Reason == c.Reason {
+		t.Fatalf("what nobody knows decides on Ready: %+v", ready)
+	}
+}
+
+// checkNothingIsThere sees that no condition speaks of Pods where there can be none.
+func checkNothingIsThere(t *rapid.T, s *scope) {
+	if s.deployment != nil || len(s.faults) == 0 {
+		return
+	}
+	for _, c := range s.brand.Status.Conditions {
+		if c.Type == v1alpha1.ConditionUpToDate && c.Status == metav1.ConditionTrue || strings.Contains(c.Message, "waiting for") {
+			t.Fatalf("there is no Deployment, and there is a fault: %+v", c)
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ const (
 	// ConditionLedgerReady says whether the connector's Pods have opened the ledger.
 	// The operator never opens one: a Pod is ready only after it did.
 	ConditionLedgerReady = "LedgerReady"
-	// ConditionExposed says whether the route that spec.exposure asks for exists.
+	// ConditionExposed says whether the connector is reached from outside of the cluster:
+	// what the Gateway or the Ingress of spec.exposure shows of it.
 	ConditionExposed = "Exposed"
 	// ConditionUpToDate says whether the Pods are of the platform's newest revision. A
 	// brand whose turn has not come in a roll-out is not, and ready all the same.
@@ -52,7 +53,7 @@ const (
 	// ReasonSuspended says that spec.suspend is set. The connector serves what was applied
 	// last; Ready is False when its Pods are not available.
 	//
-	// On: Ready=True Ready=False Stalled=True Suspended=True LedgerReady=Unknown
+	// On: Ready=True Ready=False Stalled=True Suspended=True LedgerReady=Unknown UpToDate=Unknown
 	// Do: set spec.suspend to false when the work by hand is done.
 	ReasonSuspended = "Suspended"
 	// ReasonResolved says that every Secret and ConfigMap that is named is there, with
@@ -155,7 +156,8 @@ const (
 	// On: LedgerReady=Unknown
 	// Do: nothing, if that was meant; else scale it up.
 	ReasonScaledToZero = "ScaledToZero"
-	// ReasonExposed says that the Gateway has accepted the route, or there is an Ingress.
+	// ReasonExposed says that the Gateway has accepted the route, or the Ingress has an
+	// address.
 	//
 	// On: Exposed=True
 	// Do: nothing.
@@ -174,6 +176,27 @@ const (
 	// Do: the message has the Gateway's own words: most often its listener does not let in
 	// routes of this namespace, or this hostname.
 	ReasonRouteNotAccepted = "RouteNotAccepted"
+	// ReasonAwaitingAddress says that no ingress controller has given the Ingress an
+	// address. Ready stays as it is, for some controllers serve and never give one.
+	//
+	// On: Exposed=Unknown
+	// Do: see that the IngressClass of spec.exposure exists and that its controller runs.
+	// If the till reaches the connector all the same, nothing.
+	ReasonAwaitingAddress = "AwaitingAddress"
+	// ReasonCertificateNotFound says that the Secret that spec.exposure.tlsSecretRef names
+	// is not in the brand's namespace, so that the Ingress has no certificate of its own.
+	//
+	// On: Exposed=False Ready=False Reconciling=True
+	// Do: create it, or have its issuer do so; it is seen at once. Tills that call over
+	// HTTPS are refused by their own check until then.
+	ReasonCertificateNotFound = "CertificateNotFound"
+	// ReasonClusterInternal says that neither the brand nor its class has spec.exposure:
+	// the endpoints can be reached from inside the cluster only. Ready stays True.
+	//
+	// On: Exposed=False
+	// Do: set spec.exposure, so that Keruyun reaches them; or nothing, if something else
+	// brings the calls into the cluster.
+	ReasonClusterInternal = "ClusterInternal"
 	// ReasonClassNotFound says that the ConnectorClass that is named is not there, or that
 	// the operator runs without classes.
 	//
@@ -191,6 +214,12 @@ const (
 	// On: UpToDate=True
 	// Do: nothing.
 	ReasonCurrent = "Current"
+	// ReasonNotApplied says that what is asked for now is not applied, because of what
+	// Ready says. Either there is no Deployment, or its Pods are of what was applied last.
+	//
+	// On: UpToDate=Unknown LedgerReady=Unknown
+	// Do: mend what Ready says.
+	ReasonNotApplied = "NotApplied"
 	// ReasonRolloutPending says that the brand's turn to take up a change of the platform
 	// has not come. Ready stays True; it is Unknown when the brand's own spec has changed
 	// meanwhile and waits, too.

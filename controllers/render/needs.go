@@ -91,13 +91,30 @@ func compareNeeds(x, y Need) int {
 }
 
 // References lists the names of the objects of one kind that a BrandConnector
-// refers to, each once.
+// refers to, each once. Of the Secret with an Ingress's certificate nothing is needed, and
+// its coming is of interest all the same.
 func References(b *v1alpha1.BrandConnector, source Source) []string {
 	var names []string
 	for _, n := range Needs(b) {
 		if n.Source == source && !slices.Contains(names, n.Name) {
 			names = append(names, n.Name)
 		}
+	}
+	if e := b.Spec.Exposure; source == SourceSecret && e != nil && e.TLSSecretRef != nil && !slices.Contains(names, e.TLSSecretRef.Name) {
+		names = append(names, e.TLSSecretRef.Name)
+	}
+	return names
+}
+
+// ClassSecrets lists the names of the Secrets that a ConnectorClass has its brands refer
+// to, each in its own namespace.
+func ClassSecrets(c *v1alpha1.ConnectorClass) []string {
+	var names []string
+	if l := c.Spec.Ledger; l != nil && l.Postgres != nil {
+		names = append(names, l.Postgres.DSNSecretRef.Name)
+	}
+	if e := c.Spec.Exposure; e != nil && e.TLSSecretRef != nil {
+		names = append(names, e.TLSSecretRef.Name)
 	}
 	return names
 }

@@ -238,11 +238,15 @@ func (r *renderer) ingress() *networkingv1ac.IngressApplyConfiguration {
 }
 
 // Endpoints are the URLs to enter at Keruyun's console; the first is the one of
-// 会员资产核销.
+// 会员资产核销. They are https where a certificate is known to be: an Ingress without
+// tlsSecretRef is plain HTTP, and a Gateway's listener has its own.
 func Endpoints(b *v1alpha1.BrandConnector) []v1alpha1.Endpoint {
 	base := "http://" + b.Name + "." + b.Namespace + ".svc"
 	if e := b.Spec.Exposure; e != nil {
 		base = "https://" + e.Hostname
+		if e.IngressClassName != "" && e.TLSSecretRef == nil {
+			base = "http://" + e.Hostname
+		}
 	}
 	var all []v1alpha1.Endpoint
 	for _, spi := range []string{"verify", "query", "reverse", "result"} {
