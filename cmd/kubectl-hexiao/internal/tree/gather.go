@@ -32,6 +32,7 @@ var (
 	podKind           = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	endpointSliceKind = schema.GroupVersionKind{Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice"}
 	eventKind         = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
+	ingressClassKind  = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "IngressClass"}
 )
 
 // Snapshot is a brand and what belongs to it. What is nil or empty is not there, unless
@@ -47,10 +48,12 @@ type Snapshot struct {
 	Autoscaler *autoscalingv2.HorizontalPodAutoscaler
 	Budget     *policyv1.PodDisruptionBudget
 	Ingress    *networkingv1.Ingress
-	Route      *gatewayv1.HTTPRoute
-	Claim      *corev1.PersistentVolumeClaim
-	CronJobs   []*batchv1.CronJob
-	Events     []*corev1.Event
+	// IngressClass is looked up while the Ingress has no address.
+	IngressClass *networkingv1.IngressClass
+	Route        *gatewayv1.HTTPRoute
+	Claim        *corev1.PersistentVolumeClaim
+	CronJobs     []*batchv1.CronJob
+	Events       []*corev1.Event
 	// Hidden are the kinds that the caller may not read.
 	Hidden []string
 }
@@ -65,6 +68,9 @@ func Gather(ctx context.Context, c *live.Cluster, b *v1alpha1.BrandConnector) (*
 	s.Autoscaler = one[autoscalingv2.HorizontalPodAutoscaler](g, render.AutoscalerKind, b.Name)
 	s.Budget = one[policyv1.PodDisruptionBudget](g, render.BudgetKind, b.Name)
 	s.Ingress = one[networkingv1.Ingress](g, render.IngressKind, b.Name)
+	if s.Ingress != nil && s.Ingress.Spec.IngressClassName != nil && len(s.Ingress.Status.LoadBalancer.Ingress) == 0 {
+		s.IngressClass = one[networkingv1.IngressClass](g, ingressClassKind, *s.Ingress.Spec.IngressClassName)
+	}
 	s.Route = one[gatewayv1.HTTPRoute](g, render.HTTPRouteKind, b.Name)
 	s.Claim = one[corev1.PersistentVolumeClaim](g, render.ClaimKind, render.LedgerClaimName(b))
 	selector := labels.Set(render.SelectorLabels(b)).String()
@@ -104,7 +110,7 @@ func one[T any](g *gatherer, kind schema.GroupVersionKind, name string) *T {
 		return nil
 	}
 	namespace := g.namespace
-	if kind == live.ClassKind {
+	if kind == live.ClassKind || kind == ingressClassKind {
 		namespace = ""
 	}
 	u, err := g.c.Get(g.ctx, kind, namespace, name)

@@ -95,6 +95,8 @@ func (s *Snapshot) ingress(time.Time) *Node {
 	}
 	if len(at) > 0 {
 		n.Verdict, n.State = Good, "served at "+strings.Join(at, ", ")
+	} else if class := i.Spec.IngressClassName; class != nil && s.IngressClass == nil && !s.hidden(ingressClassKind.Kind) {
+		n.Verdict, n.State = Bad, "there is no IngressClass "+*class+", so no controller serves it"
 	}
 	return n
 }
