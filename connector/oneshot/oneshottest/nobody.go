@@ -12,7 +12,7 @@ import (
 // is given to whoever asks for a port next.
 func Nobody(t testing.TB) string {
 	t.Helper()
-	far, err := net.Listen("tcp", "127.0.0.1:0")
+	far, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
