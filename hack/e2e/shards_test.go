@@ -47,8 +47,10 @@ func TestAFleetOfTwoShards(t *testing.T) {
 
 func (s *story) bringShardsUp(t *testing.T) {
 	clean(t)
+	kubectl(t, "delete", "leases", "--all", "-n", systemNamespace) // a story that failed may have left a leader's
 	s.releaseAs(t, shards["a"], "charts/hexiao", "--set=watchLabelSelector=shard=a")
 	s.releaseAs(t, shards["b"], "charts/hexiao", "--set=watchLabelSelector=shard=b", "--set=crds.enabled=false,rbac.aggregate=false")
+	kubectl(t, "delete", "connectorclass", "--all", "--timeout=60s") // and a class
 	makeNamespace(t)
 	apply(t, sample(t, "sandbox.yaml"))
 	apply(t, sample(t, "credentials.yaml"))
@@ -70,7 +72,7 @@ func (s *story) bringShardsUp(t *testing.T) {
 	}
 	holders := map[string]string{}
 	for _, name := range strings.Fields(kubectl(t, "get", "leases", "-n", systemNamespace, "-o", "jsonpath={.items[*].metadata.name}")) {
-		if l, err := lease(t, name); err == nil { // those of stories before this one are nobody's
+		if l, err := lease(t, name); err == nil {
 			holders[name] = regexp.MustCompile(`^hexiao-.`).FindString(l.pod)
 		}
 	}
