@@ -294,7 +294,7 @@ func (s *Service) hashMobile(mobile string) string {
 // serve answers the point of sale until ctx ends, then lets what is under way end.
 func (s *Service) serve(ctx, background context.Context, group *errgroup.Group) error {
 	server := &http.Server{
-		Handler: s.handler, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		Handler: s.leaving(s.handler), ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: s.brand.Object.Spec.Keruyun.ReplyDeadline.Duration + 10*time.Second,
 		IdleTimeout:  75 * time.Second, MaxHeaderBytes: 16 << 10,
@@ -311,6 +311,18 @@ func (s *Service) serve(ctx, background context.Context, group *errgroup.Group) 
 	case <-background.Done(): // a listener or the resolver failed
 	}
 	return s.drain(server)
+}
+
+// leaving has each answer end its connection once the connector is to stop: a client that
+// kept it would else send the next request just when it is closed, and could not know what
+// became of that.
+func (s *Service) leaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.ready.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Service) drain(server *http.Server) error {
