@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
@@ -15,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -76,6 +78,9 @@ func TestStatusShowsWhyABrandIsNotReady(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatal(err)
 	}
+	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionReady); c == nil || c.Reason == "" || c.Message == "" || c.LastTransitionTime.IsZero() {
+		t.Errorf("the conditions are %+v", got.Conditions)
+	}
 	if got.Ready || got.Root.Children[0].Children[0].Children[0].Verdict != tree.Bad || len(got.Warnings) != 1 {
 		t.Errorf("%+v", got)
 	}
@@ -96,6 +101,39 @@ func TestStatusOfAReadyBrand(t *testing.T) {
 	wantCode(t, exitNotFound, code, out, errOut)
 }
 
+func TestStatusWatchesUntilTheBrandIsReady(t *testing.T) {
+	w := newWorld(t)
+	w.up(onPostgres(""))
+	code, out, errOut := w.run("status", "xiaowang", "--watch", "--timeout", "1ms")
+	wantCode(t, exitNotReady, code, out, errOut)
+	wantText(t, errOut, "is not ready after 1ms")
+
+	reader, writer := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(t.Context(), []string{"status", "xiaowang", "-w", "-n", w.namespace}, strings.NewReader(""), writer, io.Discard)
+		_ = writer.Close()
+	}()
+	var all strings.Builder
+	for lines := bufio.NewScanner(reader); lines.Scan(); {
+		all.WriteString(lines.Text() + "\n")
+		if strings.HasPrefix(lines.Text(), "What is in doubt") { // the tree is there; now something changes
+			w.rollOut("xiaowang")
+		}
+	}
+	wantCode(t, 0, <-done, all.String(), "")
+	wantText(t, all.String(), "... Deployment xiaowang", "  ok  Deployment xiaowang  2 of 2 Pods are available", "  ok  BrandConnector xiaowang  Ready")
+
+	code, out, errOut = w.run("status", "xiaowang", "--watch", "-o", "json")
+	wantCode(t, 0, code, out, errOut)
+	var got tree.Tree
+	if err := json.Unmarshal([]byte(out), &got); err != nil || !got.Ready {
+		t.Errorf("%v: %s", err, out)
+	}
+	code, out, errOut = w.run("status", "--watch")
+	wantCode(t, exitUsage, code, out, errOut)
+}
+
 func TestStatusOfEveryBrand(t *testing.T) {
 	w := newWorld(t)
 	w.up(onPostgres(""))
@@ -105,19 +143,19 @@ func TestStatusOfEveryBrand(t *testing.T) {
 	for _, args := range [][]string{{"status"}, {"status", "-A"}} {
 		code, out, errOut := w.run(args...)
 		wantCode(t, exitNotReady, code, out, errOut)
-		wantText(t, out, "NAME ", "READY", "REASON", "AGE", "RESTARTS")
+		wantText(t, out, "NAME ", "BRAND", "READY", "REASON", "REPLICAS", "RESTARTS", "AGE")
 		lines := map[string][]string{}
 		for l := range strings.Lines(out) {
-			f := strings.Fields(strings.Replace(l, "not yet", "not-yet", 1))
+			f := strings.Fields(l)
 			if len(args) > 1 && f[0] == w.namespace {
 				f = f[1:]
 			}
 			lines[f[0]] = f
 		}
-		if l := lines["xiaowang"]; len(l) != 6 || l[1] != "yes" || l[2] != "Ready" || l[5] != "0" {
+		if l := lines["xiaowang"]; len(l) != 7 || l[1] != "11342" || l[2] != "True" || l[3] != "Ready" || l[4] != "2" || l[5] != "0" {
 			t.Errorf("xiaowang: %q in\n%s", l, out)
 		}
-		if l := lines["zhang"]; len(l) != 6 || l[1] == "yes" || l[4] != "1" || l[5] != "5" {
+		if l := lines["zhang"]; len(l) != 7 || l[2] == "True" || l[4] != "0" || l[5] != "5" {
 			t.Errorf("zhang: %q in\n%s", l, out)
 		}
 	}
@@ -145,7 +183,7 @@ func TestStatusSaysWhatMayNotBeRead(t *testing.T) {
 	})
 	code, out, errOut := w.run("status", "--as", "viewer")
 	wantCode(t, 0, code, out, errOut)
-	wantText(t, out, "-      -\n")
+	wantText(t, out, "   2          -          ")
 	code, out, errOut = w.run("status", "xiaowang", "--as", "nobody")
 	wantCode(t, exitFailed, code, out, errOut)
 	wantText(t, errOut, "forbidden")

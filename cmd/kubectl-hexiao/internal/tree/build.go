@@ -21,7 +21,7 @@ import (
 
 // Build makes the tree of a snapshot, as it is at a time.
 func Build(s *Snapshot, now time.Time) *Tree {
-	t := &Tree{Namespace: s.Brand.Namespace, Brand: s.Brand.Name, Root: s.root(now)}
+	t := &Tree{Namespace: s.Brand.Namespace, Brand: s.Brand.Name, Root: s.root(now), Conditions: append([]metav1.Condition{}, s.Brand.Status.Conditions...)}
 	t.Ready = t.Root.Verdict == Good
 	t.Warnings = s.warnings(now)
 	return t

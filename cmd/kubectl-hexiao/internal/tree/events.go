@@ -10,8 +10,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
 // Of events, those are shown that are recent, and the newest of them.
@@ -25,9 +27,10 @@ const (
 func (s *Snapshot) warnings(now time.Time) []Warning {
 	type key struct{ object, reason string }
 	found := map[key]*Warning{}
+	uids := s.uids()
 	for _, e := range s.Events {
 		at := last(e)
-		if e.Type != corev1.EventTypeWarning || !s.concerns(e) || now.Sub(at.Time) > recent {
+		if e.Type != corev1.EventTypeWarning || !s.concerns(e) || now.Sub(at.Time) > recent || s.earlier(e, uids) {
 			continue
 		}
 		k := key{e.InvolvedObject.Kind + " " + e.InvolvedObject.Name, e.Reason}
@@ -49,6 +52,35 @@ func (s *Snapshot) warnings(now time.Time) []Warning {
 		return cmp.Or(b.Last.Compare(a.Last.Time), cmp.Compare(a.Object, b.Object), cmp.Compare(a.Reason, b.Reason))
 	})
 	return out[:min(len(out), mostEvents)]
+}
+
+// earlier are the events of a brand that was deleted and made anew, and of what had the
+// name of one of its parts before.
+func (s *Snapshot) earlier(e *corev1.Event, uids map[string]types.UID) bool {
+	at, about := last(e), e.InvolvedObject
+	if at.Before(&s.Brand.CreationTimestamp) {
+		return true
+	}
+	uid, there := uids[about.Kind+" "+about.Name]
+	return there && about.UID != "" && about.UID != uid
+}
+
+// uids are those of the parts that are there, by kind and name.
+func (s *Snapshot) uids() map[string]types.UID {
+	known := map[string]types.UID{v1alpha1.KindBrandConnector + " " + s.Brand.Name: s.Brand.UID}
+	if s.Deployment != nil {
+		known[render.DeploymentKind.Kind+" "+s.Deployment.Name] = s.Deployment.UID
+	}
+	if s.Claim != nil {
+		known[render.ClaimKind.Kind+" "+s.Claim.Name] = s.Claim.UID
+	}
+	for _, set := range s.Sets {
+		known[replicaSetKind.Kind+" "+set.Name] = set.UID
+	}
+	for _, p := range s.Pods {
+		known[podKind.Kind+" "+p.Name] = p.UID
+	}
+	return known
 }
 
 // concerns goes by name: of a Pod that is gone there is only the event. The names of all

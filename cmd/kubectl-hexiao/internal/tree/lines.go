@@ -3,6 +3,7 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,9 +32,14 @@ type Line struct {
 	Reason    string      `json:"reason"`
 	Message   string      `json:"message,omitempty"`
 	Created   metav1.Time `json:"created"`
-	// Pods and their Restarts; absent when the caller may not read Pods.
-	Pods     *int32 `json:"pods,omitempty"`
+	// BrandID at Keruyun.
+	BrandID string `json:"brandId,omitempty"`
+	// Replicas is status.replicas, as kubectl get shows it.
+	Replicas int32 `json:"replicas"`
+	// Restarts of all Pods; absent when the caller may not read Pods.
 	Restarts *int32 `json:"restarts,omitempty"`
+	// Conditions are the brand's own, as the operator wrote them.
+	Conditions []metav1.Condition `json:"conditions"`
 	// UpToDate is the reason of the condition of that name.
 	UpToDate string `json:"upToDate,omitempty"`
 	Class    string `json:"class,omitempty"`
@@ -61,25 +67,15 @@ func Pods(ctx context.Context, c *live.Cluster, namespace string) ([]*corev1.Pod
 
 // Lines makes a line for each brand. No pods at all means that they may not be read.
 func Lines(brands []*v1alpha1.BrandConnector, pods []*corev1.Pod) []Line {
-	type sum struct{ pods, restarts int32 }
-	sums := map[string]*sum{}
+	restarts := map[string]int32{}
 	for _, p := range pods {
-		key := p.Namespace + "/" + p.Labels[render.LabelInstance]
-		if sums[key] == nil {
-			sums[key] = &sum{}
-		}
-		sums[key].pods++
-		sums[key].restarts += Restarts(p)
+		restarts[p.Namespace+"/"+p.Labels[render.LabelInstance]] += Restarts(p)
 	}
 	lines := make([]Line, 0, len(brands))
 	for _, b := range brands {
 		l := line(b)
 		if pods != nil {
-			s := sums[b.Namespace+"/"+b.Name]
-			if s == nil {
-				s = &sum{}
-			}
-			l.Pods, l.Restarts = &s.pods, &s.restarts
+			l.Restarts = new(restarts[b.Namespace+"/"+b.Name])
 		}
 		lines = append(lines, l)
 	}
@@ -88,14 +84,14 @@ func Lines(brands []*v1alpha1.BrandConnector, pods []*corev1.Pod) []Line {
 
 func line(b *v1alpha1.BrandConnector) Line {
 	l := Line{Namespace: b.Namespace, Brand: b.Name, Created: b.CreationTimestamp, Class: b.Spec.ConnectorClassName,
-		Image: b.Status.Image, Revision: b.Status.ConfigRevision}
+		Image: b.Status.Image, Revision: b.Status.ConfigRevision,
+		BrandID: b.Spec.BrandID, Replicas: b.Status.Replicas, Conditions: append([]metav1.Condition{}, b.Status.Conditions...)}
 	l.Verdict, l.Message = Ready(b)
 	l.Ready = l.Verdict == Good
 	l.Reason = "NotObserved"
 	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		l.Reason = c.Reason
 		if c.ObservedGeneration >= b.Generation {
-			l.Message = c.Message
+			l.Reason, l.Message = c.Reason, c.Message
 		}
 	}
 	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionUpToDate); c != nil {
@@ -104,13 +100,10 @@ func line(b *v1alpha1.BrandConnector) Line {
 	return l
 }
 
-// WriteLines prints a table for a person.
+// WriteLines prints a table for a person, with the columns of kubectl get where it has
+// the same.
 func WriteLines(w io.Writer, lines []Line, namespaces, wide bool, now time.Time) error {
-	if len(lines) == 0 {
-		_, err := fmt.Fprintln(w, "there is no brand")
-		return err
-	}
-	header := []string{"NAME", "READY", "REASON", "AGE", "PODS", "RESTARTS"}
+	header := []string{"NAME", "BRAND", "READY", "REASON", "REPLICAS", "RESTARTS", "AGE"}
 	if wide {
 		header = append(header, "UP TO DATE", "CLASS", "IMAGE", "REVISION", "MESSAGE")
 	}
@@ -128,8 +121,9 @@ func WriteLines(w io.Writer, lines []Line, namespaces, wide bool, now time.Time)
 }
 
 func (l Line) cells(namespaces, wide bool, now time.Time) []string {
-	ready := map[Verdict]string{Good: "yes", Waits: "not yet", Bad: "NO", Unknown: "unknown"}[l.Verdict]
-	cells := []string{l.Brand, ready, l.Reason, present.Span(now.Sub(l.Created.Time)), number(l.Pods), number(l.Restarts)}
+	// What the operator said of an older generation is not known of this one.
+	ready := map[Verdict]metav1.ConditionStatus{Good: metav1.ConditionTrue, Bad: metav1.ConditionFalse}[l.Verdict]
+	cells := []string{l.Brand, l.BrandID, string(cmp.Or(ready, metav1.ConditionUnknown)), l.Reason, strconv.Itoa(int(l.Replicas)), number(l.Restarts), present.Span(now.Sub(l.Created.Time))}
 	if wide {
 		cells = append(cells, l.UpToDate, l.Class, l.Image, l.Revision, l.Message)
 	}

@@ -18,7 +18,7 @@ type Verdict string
 // Verdicts.
 const (
 	// Good: as it should be.
-	Good Verdict = "good"
+	Good Verdict = "ok"
 	// Waits: on its way, nothing to do yet.
 	Waits Verdict = "waits"
 	// Bad: it will not become good by itself, or should not be so.
@@ -55,9 +55,11 @@ type Tree struct {
 	Namespace string `json:"namespace"`
 	Brand     string `json:"brand"`
 	// Ready is true when the operator says so of the newest generation.
-	Ready    bool      `json:"ready"`
-	Root     Node      `json:"root"`
-	Warnings []Warning `json:"warnings,omitempty"`
+	Ready bool `json:"ready"`
+	// Conditions are the brand's own, as the operator wrote them.
+	Conditions []metav1.Condition `json:"conditions"`
+	Root       Node               `json:"root"`
+	Warnings   []Warning          `json:"warnings,omitempty"`
 }
 
 // Ready judges a brand by what the operator said of its newest generation.

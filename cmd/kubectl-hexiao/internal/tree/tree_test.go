@@ -245,9 +245,6 @@ func TestLines(t *testing.T) {
 	if err := tree.WriteLines(&b, tree.Lines(brands, nil), false, false, now); err != nil {
 		t.Fatal(err)
 	}
-	if err := tree.WriteLines(&b, nil, false, false, now); err != nil {
-		t.Fatal(err)
-	}
 	golden(t, "lines.txt", b.Bytes())
 }
 

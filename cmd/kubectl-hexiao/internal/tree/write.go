@@ -5,6 +5,9 @@ package tree
 import (
 	"fmt"
 	"io"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +43,39 @@ func Write(w io.Writer, t *Tree, wide bool, paint Paint, now time.Time) error {
 	for _, e := range t.Warnings {
 		fmt.Fprintf(&b, "%8s ago  x%-4d %s  %s: %s\n", present.Span(now.Sub(e.Last.Time)), e.Count, present.Clean(e.Object), present.Clean(e.Reason), present.Clean(e.Message))
 	}
+	fmt.Fprintf(&b, "\nWhat is in doubt is not asked here: kubectl hexiao in-doubt list %s -n %s\n", t.Brand, t.Namespace)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// spans are how old something is, and how long it will last.
+var spans = regexp.MustCompile(`\b(\d+[dhms])+\b`)
+
+// Changes are the parts that are not as they were before, a line each. That time goes by
+// is no change.
+func Changes(before, now *Tree, paint Paint) (lines []string) {
+	was := map[string]string{}
+	each(before.Root, func(n Node) { was[n.Kind+" "+n.Name] = steady(n) })
+	each(now.Root, func(n Node) {
+		key := n.Kind + " " + n.Name
+		if was[key] != steady(n) {
+			lines = append(lines, fmt.Sprintf("%s %s  %s", paint(n.Verdict, words[n.Verdict]), present.Clean(key), present.Clean(n.State)))
+		}
+		delete(was, key)
+	})
+	for _, key := range slices.Sorted(maps.Keys(was)) {
+		lines = append(lines, fmt.Sprintf("    %s  is gone", present.Clean(key)))
+	}
+	return lines
+}
+
+func steady(n Node) string { return string(n.Verdict) + spans.ReplaceAllString(n.State, "") }
+
+func each(n Node, do func(Node)) {
+	do(n)
+	for _, c := range n.Children {
+		each(c, do)
+	}
 }
 
 type printer struct {
