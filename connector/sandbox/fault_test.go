@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,10 +96,10 @@ func TestEveryFaultAtBothVendors(t *testing.T) {
 			}
 			for vendor, want := range map[books.Vendor]string{books.Zhimai: tc.zhimai, books.ALSC: tc.alsc} {
 				ctx := t.Context()
-				if tc.rule.Kind == fault.ApplyThenHang { // who waits gives up, but not before it is applied
+				if tc.rule.Kind == fault.ApplyThenHang { // who waits gives up, but not before there is nothing else to wait for
 					waiting, giveUp := oneshottest.Deadline(ctx)
 					ctx = waiting
-					go func() { w.awaitBooking(vendor); giveUp() }()
+					go func() { w.awaitHanging(vendor); giveUp() }()
 				}
 				a := calls[vendor](ctx)
 				if got := told(a); !strings.HasPrefix(got, want) {
@@ -174,6 +175,14 @@ func TestASlowVendorBooksAfterTheCallerLeft(t *testing.T) {
 		t.Fatalf("booked %d times too early", n)
 	}
 	w.awaitBooking(books.Zhimai)
+}
+
+// awaitHanging waits until a vendor leaves a call without an answer.
+func (w *world) awaitHanging(vendor books.Vendor) {
+	hung := func(c sandbox.Call) bool { return c.Answer.How == "hung" }
+	for !slices.ContainsFunc(w.Sandbox.Calls(sandbox.CallFilter{Vendor: vendor}), hung) && w.t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // awaitBooking waits until a vendor has booked something.
