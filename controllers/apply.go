@@ -88,9 +88,10 @@ func applyFault(child render.Child, err error) (fault, bool) {
 	var foreign *notOwnedError
 	switch {
 	case errors.As(err, &foreign):
-		return fault{reason: v1alpha1.ReasonNotOwned, message: foreign.Error(), stalled: !foreign.passing}, true
+		return fault{reason: v1alpha1.ReasonNotOwned, message: foreign.Error(), stalled: !foreign.passing, unwatched: true}, true
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return fault{reason: v1alpha1.ReasonInvalidSpec, stalled: true,
+		// It may be an admission policy that refuses, and policies are mended, too.
+		return fault{reason: v1alpha1.ReasonInvalidSpec, stalled: true, unwatched: true,
 			message: fmt.Sprintf("%s is refused by the API server: %s", what, firstLine(err.Error()))}, true
 	case apierrors.IsForbidden(err):
 		// A quota may grow and a role may be mended without the brand's doing.
@@ -206,7 +207,9 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 		a.metrics.applied(child.Kind.Kind, resultFailed)
 		return application{}, fmt.Errorf("apply %s %s: %w", child.Kind.Kind, child.Name, err)
 	}
-	changed := live == nil || intent.GetResourceVersion() != live.GetResourceVersion()
+	now := applicationOf(child.Kind, sent, intent)
+	// Not by the resourceVersion: the cache may be a status behind.
+	changed := live == nil || now.fingerprint != fingerprint(child.Kind, live)
 	if changed {
 		a.metrics.applied(child.Kind.Kind, resultApplied)
 	} else {
@@ -215,7 +218,6 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 	if changed && known && last.intent == sent {
 		a.metrics.driftCorrected(child.Kind.Kind)
 	}
-	now := applicationOf(child.Kind, sent, intent)
 	a.remember(client.ObjectKeyFromObject(brand), id, now)
 	return now, nil
 }

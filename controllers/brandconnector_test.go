@@ -534,16 +534,19 @@ func TestAutoscalingLeavesReplicasAlone(t *testing.T) {
 	if got := replicas(); got != 7 {
 		t.Fatalf("the operator set replicas to %d while the autoscaler wants 7", got)
 	}
-	w.change("xiaowang", func(b *v1alpha1.BrandConnector) {
-		b.Spec.Workload.Autoscaling = nil
-		b.Spec.Workload.Replicas = new(int32(5))
-	})
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Workload.Autoscaling = nil })
 	w.eventually(func() string {
 		if err := w.get("xiaowang", &autoscalingv2.HorizontalPodAutoscaler{}); !apierrors.IsNotFound(err) {
 			return fmt.Sprintf("the autoscaler is still there (%v)", err)
 		}
-		return same("5", fmt.Sprint(replicas()))
+		return ""
 	})
+	w.settled("xiaowang")
+	if got := replicas(); got != 7 {
+		t.Errorf("switching autoscaling off, without another number, went from 7 to %d Pods", got)
+	}
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Workload.Replicas = new(int32(5)) })
+	w.eventually(func() string { return same("5", fmt.Sprint(replicas())) })
 }
 
 func TestWhatIsNoLongerAskedForIsDeleted(t *testing.T) {

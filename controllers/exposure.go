@@ -75,19 +75,20 @@ func (r *Reconciler) own(ctx context.Context, s *scope, o client.Object) (bool, 
 	return err == nil && metav1.IsControlledBy(o, s.brand), err
 }
 
-// exposed is the condition Exposed; false when nobody knows whether an exposure is asked
-// for, because the brand's class is not there.
-func (r *Reconciler) exposed(s *scope) (metav1.Condition, bool) {
+// exposed is the condition Exposed.
+func (r *Reconciler) exposed(s *scope) metav1.Condition {
 	e := s.spec().Exposure
 	c := metav1.Condition{Type: v1alpha1.ConditionExposed}
 	is := func(status metav1.ConditionStatus, reason, message string) {
 		c.Status, c.Reason, c.Message = status, reason, message
 	}
 	switch {
+	case e == nil && s.resolved == nil:
+		is(metav1.ConditionUnknown, v1alpha1.ReasonClassNotFound,
+			"without its ConnectorClass it is not known how the brand is to be exposed; what was applied last stays")
 	case e == nil:
 		is(metav1.ConditionFalse, v1alpha1.ReasonClusterInternal,
 			"spec.exposure is not set: the endpoints can be reached from inside the cluster only, and not by Keruyun")
-		return c, s.resolved != nil
 	case e.IngressClassName != "":
 		is(throughIngress(s, e))
 	case !r.GatewayAPI:
@@ -96,7 +97,7 @@ func (r *Reconciler) exposed(s *scope) (metav1.Condition, bool) {
 	default:
 		is(throughGateway(s, e))
 	}
-	return c, true
+	return c
 }
 
 // throughIngress says what there is to be seen of an Ingress. Its API has one sign that a
@@ -148,8 +149,8 @@ func routeProblem(route *gatewayv1.HTTPRoute) (problem string, pending bool) {
 // notExposed is a brand that is not reached as it asks to be. That of which nobody knows
 // it does not decide: an Ingress whose controller gives no address would never be ready.
 func notExposed(r *Reconciler, s *scope) (verdict, bool) {
-	c, known := r.exposed(s)
-	if !known || c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonClusterInternal || c.Reason == v1alpha1.ReasonAwaitingAddress {
+	c := r.exposed(s)
+	if c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonClusterInternal || c.Reason == v1alpha1.ReasonAwaitingAddress {
 		return verdict{}, false
 	}
 	v := verdict{ready: c.Status, reason: c.Reason, message: c.Message}

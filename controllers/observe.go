@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
-	"github.com/hexiao-dev/hexiao/controllers/progress"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -38,7 +37,9 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 // describe fills the plain fields of the status.
 func (r *Reconciler) describe(s *scope) {
 	status := &s.brand.Status
-	status.Endpoints = render.Endpoints(s.whole())
+	if !s.has(v1alpha1.ReasonClassNotFound) { // else what it served at stays
+		status.Endpoints = render.Endpoints(s.whole())
+	}
 	if s.resolved != nil {
 		status.Resolved = resolvedStatus(s)
 	}
@@ -90,18 +91,33 @@ func (r *Reconciler) observeRotation(s *scope) {
 }
 
 // rolloutHasFailed says that the newest Pods did not become available in time.
-func rolloutHasFailed(d *appsv1.Deployment) bool { return d != nil && progress.Of(d).Failed }
+func rolloutHasFailed(d *appsv1.Deployment) bool {
+	c := deploymentCondition(d, appsv1.DeploymentProgressing)
+	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == "ProgressDeadlineExceeded"
+}
 
 // rolledOut says that all Pods are of the applied template, available, and alone.
 func rolledOut(d *appsv1.Deployment, appliedGeneration int64) bool {
-	return d != nil && d.Generation >= appliedGeneration && progress.Of(d).Complete()
+	if d == nil || d.Generation < appliedGeneration || d.Status.ObservedGeneration < d.Generation {
+		return false
+	}
+	want := int32(1)
+	if d.Spec.Replicas != nil {
+		want = *d.Spec.Replicas
+	}
+	return d.Status.UpdatedReplicas == want && d.Status.Replicas == want && d.Status.AvailableReplicas == want
 }
 
 // deploymentCondition finds a condition of a Deployment that speaks of its newest
 // generation.
 func deploymentCondition(d *appsv1.Deployment, t appsv1.DeploymentConditionType) *appsv1.DeploymentCondition {
-	if d == nil {
+	if d == nil || d.Status.ObservedGeneration < d.Generation {
 		return nil
 	}
-	return progress.Condition(d, t)
+	for i := range d.Status.Conditions {
+		if d.Status.Conditions[i].Type == t {
+			return &d.Status.Conditions[i]
+		}
+	}
+	return nil
 }

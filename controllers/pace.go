@@ -34,6 +34,9 @@ func (r *Reconciler) pace(ctx context.Context, s *scope) error {
 		s.output = nil
 		return nil
 	}
+	if live != nil {
+		s.output.KeepReplicas(live.Spec.Replicas)
+	}
 	notes := render.Notes{Platform: s.platform.revision, Cause: render.CauseBrand, Intent: s.output.Intent}
 	switch {
 	case live == nil:
@@ -59,14 +62,14 @@ func (r *Reconciler) pace(ctx context.Context, s *scope) error {
 // liveDeployment is the brand's Deployment, or nil. Before the template is changed it is
 // read past the cache: a trace must never be the reason for a rollout.
 func (r *Reconciler) liveDeployment(ctx context.Context, s *scope) (*appsv1.Deployment, error) {
-	for _, reader := range []client.Reader{r.Client, r.APIReader} {
+	for n, reader := range []client.Reader{r.Client, r.APIReader} {
 		live := &appsv1.Deployment{}
 		err := reader.Get(ctx, s.key, live)
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("get the Deployment: %w", err)
 		}
 		same := err == nil && live.Annotations[render.AnnotationTemplateHash] == s.output.TemplateHash
-		if !same && reader != r.APIReader {
+		if !same && n == 0 {
 			continue
 		}
 		if err == nil && metav1.IsControlledBy(live, s.brand) {
@@ -150,6 +153,9 @@ var heldBack = map[schema.GroupVersionKind]bool{
 func (r *Reconciler) whileHeld(ctx context.Context, s *scope, child render.Child) (render.Child, bool, error) {
 	if s.hold == nil || !heldBack[child.Kind] {
 		return child, true, nil
+	}
+	if s.hold.values && child.Kind == render.NetworkPolicyKind {
+		return child, true, nil // the Pods start anew, and a new DSN may name another port
 	}
 	live, err := r.applier.live(ctx, child.Kind, client.ObjectKey{Namespace: s.key.Namespace, Name: child.Name})
 	if err != nil || live == nil {

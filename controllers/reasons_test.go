@@ -28,7 +28,6 @@ var drawnAs = map[string]string{
 	v1alpha1.ReasonConfigMapNotFound:   v1alpha1.ReasonSecretNotFound,
 	v1alpha1.ReasonConfigMapKeyMissing: v1alpha1.ReasonSecretNotFound,
 	v1alpha1.ReasonConfigMapInvalid:    v1alpha1.ReasonSecretNotFound,
-	v1alpha1.ReasonClassNotFound:       v1alpha1.ReasonSecretNotFound,
 	v1alpha1.ReasonLedgerMoved:         v1alpha1.ReasonInvalidSpec,
 }
 

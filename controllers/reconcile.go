@@ -45,9 +45,9 @@ const (
 	conflictPause = 100 * time.Millisecond
 	// heldPause is how often to say anew what a brand's own change waits for.
 	heldPause = 30 * time.Second
-	// foreignPause is how often to see whether an object that is somebody else's,
-	// and therefore not watched, is gone.
-	foreignPause = 30 * time.Second
+	// unwatchedPause is how often to see whether something is mended that no watch tells
+	// of: an object that is somebody else's, or the API server's policies.
+	unwatchedPause = 30 * time.Second
 )
 
 // Config is what a Reconciler works with. All fields but Tracer are needed.
@@ -187,8 +187,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	defer func() {
 		switch written, err := r.patchStatus(ctx, s.before, s.brand); {
 		case apierrors.IsConflict(err):
-			// The cache was behind: look again when it has caught up.
-			result.RequeueAfter = conflictPause
+			// The cache was behind: look again when it has caught up. With an error the
+			// queue would not heed this, and with a terminal one never look again.
+			result, reterr = ctrl.Result{RequeueAfter: conflictPause}, nil
 		case err != nil:
 			reterr = errors.Join(reterr, err)
 		case written:
@@ -201,6 +202,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		r.fleet.settled(req.NamespacedName)
 	}
 	if err != nil {
+		r.foldError(s, err)
 		return ctrl.Result{}, err
 	}
 	r.fold(s)
@@ -255,15 +257,15 @@ func (r *Reconciler) render(_ context.Context, s *scope) error {
 }
 
 // result says when to look again. A watch brings us back for everything but what the API
-// server forbids, an object that is somebody else's, a roll-out that a change waits for,
-// and Pods that do not start.
+// server forbids or refuses, an object that is somebody else's, a roll-out that a change
+// waits for, and Pods that do not start.
 func (s *scope) result() (ctrl.Result, error) {
 	for _, f := range s.faults {
 		switch {
 		case f.condition == v1alpha1.ConditionCredentialsResolved:
 			// Not there yet is no error.
-		case f.reason == v1alpha1.ReasonNotOwned:
-			return ctrl.Result{RequeueAfter: foreignPause}, nil
+		case f.unwatched:
+			return ctrl.Result{RequeueAfter: unwatchedPause}, nil
 		case f.stalled:
 			return ctrl.Result{}, reconcile.TerminalError(errors.New(f.message))
 		default:

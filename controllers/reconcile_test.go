@@ -82,7 +82,8 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 	missing := unresolved(render.Need{Source: render.SourceSecret, Name: "s"}, v1alpha1.ReasonSecretNotFound, "m")
 	invalid := fault{reason: v1alpha1.ReasonInvalidSpec, message: "m", stalled: true}
 	forbidden := fault{reason: v1alpha1.ReasonApplyFailed, message: "m"}
-	foreign := fault{reason: v1alpha1.ReasonNotOwned, message: "m", stalled: true}
+	refused := fault{reason: v1alpha1.ReasonInvalidSpec, message: "m", stalled: true, unwatched: true}
+	foreign := fault{reason: v1alpha1.ReasonNotOwned, message: "m", stalled: true, unwatched: true}
 	tests := map[string]struct {
 		faults    []fault
 		lookAgain time.Duration
@@ -95,7 +96,8 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 		"a Secret is missing and old Pods do not start":   {faults: []fault{missing}, lookAgain: latest, after: latest, want: "none"},
 		"the spec is invalid: only a change helps":        {faults: []fault{invalid}, want: "terminal"},
 		"the API server forbids it: with growing pauses":  {faults: []fault{forbidden}, want: "again"},
-		"an object is somebody else's: a look, unwatched": {faults: []fault{foreign}, after: foreignPause, want: "none"},
+		"the API server refuses it: a look, unwatched":    {faults: []fault{refused}, after: unwatchedPause, want: "none"},
+		"an object is somebody else's: a look, unwatched": {faults: []fault{foreign}, after: unwatchedPause, want: "none"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -69,6 +69,9 @@ type fault struct {
 	// stalled is true when nothing but a change to the object, or to something
 	// that it refers to, can help; otherwise it is tried again.
 	stalled bool
+	// unwatched is true when no watch tells that it is mended, so that it has to be looked
+	// at again.
+	unwatched bool
 	// condition, when set, is another condition than Ready that turns False.
 	condition string
 	// source, object and key are what is at fault when a reference is: no key when

@@ -3,10 +3,12 @@
 package controllers
 
 import (
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -166,8 +168,28 @@ func serving(_ *Reconciler, s *scope) (verdict, bool) {
 	return v, true
 }
 
-// fold turns what the phases found into conditions.
-func (r *Reconciler) fold(s *scope) {
+// foldError says in the status that a reconcile failed, unless it is likely to pass with
+// the next try and the status is true all the same: what a brand asks for now was applied
+// before. The other conditions stay as they are, for not everything was looked at.
+func (r *Reconciler) foldError(s *scope, err error) {
+	refused := apierrors.APIStatus(nil)
+	said := errors.As(err, &refused) && !passes(err)
+	if !said && s.brand.Status.ObservedGeneration == s.brand.Generation {
+		return
+	}
+	s.fault(fault{reason: v1alpha1.ReasonApplyFailed, message: steady(redacted(s.values, err.Error()), nil) + "; it is tried again"})
+	r.judge(s)
+	s.brand.Status.ObservedGeneration = s.brand.Generation
+}
+
+// passes says that the API server's answer to the next try may well be another one.
+func passes(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) ||
+		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
+}
+
+// judge decides on Ready, and on Reconciling and Stalled with it.
+func (r *Reconciler) judge(s *scope) {
 	for _, p := range readiness {
 		if v, ok := p(r, s); ok {
 			if !v.reconciling {
@@ -179,9 +201,14 @@ func (r *Reconciler) fold(s *scope) {
 			r.set(s, metav1.Condition{Type: v1alpha1.ConditionReady, Status: v.ready, Reason: v.reason, Message: v.message}, true)
 			r.setWhileTrue(s, v1alpha1.ConditionReconciling, v.reconciling, v.reason, v.message)
 			r.setWhileTrue(s, v1alpha1.ConditionStalled, v.stalled, v.reason, v.message)
-			break
+			return
 		}
 	}
+}
+
+// fold turns what the phases found into conditions.
+func (r *Reconciler) fold(s *scope) {
+	r.judge(s)
 	r.setWhileTrue(s, v1alpha1.ConditionSuspended, s.brand.Spec.Suspend, v1alpha1.ReasonSuspended, "spec.suspend is true")
 	if !s.brand.Spec.Suspend {
 		r.set(s, credentialsResolved(s), true)
@@ -189,8 +216,7 @@ func (r *Reconciler) fold(s *scope) {
 	r.set(s, ledgerReady(s), true)
 	r.set(s, workloadAvailable(s), true)
 	r.set(s, upToDate(s), true)
-	exposed, known := r.exposed(s)
-	r.set(s, exposed, known)
+	r.set(s, r.exposed(s), true)
 	s.brand.Status.ObservedGeneration = s.brand.Generation
 	s.brand.Status.LastHandledReconcileAt = s.brand.Annotations[v1alpha1.AnnotationReconcileRequestedAt]
 }

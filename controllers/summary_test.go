@@ -98,7 +98,9 @@ func anyScope(t *rapid.T) (*Reconciler, *scope) {
 		}
 	}
 	s.exposure.certificate = draw("a certificate")
-	if !draw("the class is not known") {
+	if draw("the class is not known") {
+		s.fault(classFault("m"))
+	} else {
 		s.resolved = b
 	}
 	if !b.Spec.Suspend && draw("rendered") {
@@ -224,12 +226,10 @@ func checkLedgerReady(t *rapid.T, s *scope) {
 func checkExposed(t *rapid.T, s *scope) {
 	c := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionExposed)
 	if c == nil {
-		if s.resolved == nil && s.brand.Spec.Exposure == nil {
-			return // it may be the class's
-		}
 		t.Fatal("there is no condition Exposed")
 	}
-	if (s.brand.Spec.Exposure == nil) != (c.Reason == v1alpha1.ReasonClusterInternal) {
+	unasked := c.Reason == v1alpha1.ReasonClusterInternal || c.Reason == v1alpha1.ReasonClassNotFound
+	if (s.brand.Spec.Exposure == nil) != unasked || (c.Reason == v1alpha1.ReasonClassNotFound && s.resolved != nil) {
 		t.Fatalf("Exposed is %+v with the exposure %+v", c, s.brand.Spec.Exposure)
 	}
 	ready := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionReady)

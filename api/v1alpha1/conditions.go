@@ -97,12 +97,13 @@ const (
 	// Do: mend the line that the message names; it is seen at once.
 	ReasonConfigMapInvalid = "ConfigMapInvalid"
 	// ReasonInvalidSpec says that the spec cannot be rendered, such as a patch that does
-	// not fit, or the API server refuses an object that was made of it. On a class: no
-	// brand can have it.
+	// not fit, or the API server or one of its policies refuses an object that was made of
+	// it. On a class: no brand can have it.
 	//
 	// On: Ready=False Stalled=True
 	// On class: Ready=False Stalled=True
-	// Do: change the field that the message names, in the brand or in its class.
+	// Do: change the field that the message names, in the brand or in its class; or the
+	// policy, which is tried again every 30 seconds.
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonNotOwned says that an object whose name the brand needs is somebody else's. It
 	// is left alone. Reconciling is True instead of Stalled while it is being deleted.
@@ -111,12 +112,12 @@ const (
 	// Do: rename the brand or the other object, or delete that; it is looked at every 30
 	// seconds.
 	ReasonNotOwned = "NotOwned"
-	// ReasonApplyFailed says that the API server forbids an object: a quota, an admission
-	// policy, a role.
+	// ReasonApplyFailed says that the API server forbids an object, or fails with it: a
+	// quota, a role, an admission webhook that does not answer.
 	//
 	// On: Ready=False Reconciling=True
-	// Do: see what the message says is forbidden: raise the quota, or mend the operator's
-	// role. It is tried again by itself.
+	// Do: see what the message says: raise the quota, mend the operator's role, bring the
+	// webhook back. It is tried again by itself.
 	ReasonApplyFailed = "ApplyFailed"
 	// ReasonWorkloadAvailable says that there are enough available Pods, old ones
 	// included.
@@ -200,7 +201,7 @@ const (
 	// ReasonClassNotFound says that the ConnectorClass that is named is not there, or that
 	// the operator runs without classes.
 	//
-	// On: Ready=False Stalled=True CredentialsResolved=False
+	// On: Ready=False Stalled=True CredentialsResolved=False Exposed=Unknown
 	// Do: name another class, or have the platform team create it; it is seen at once.
 	ReasonClassNotFound = "ClassNotFound"
 	// ReasonLedgerMoved says that a change of the class would give the brand another

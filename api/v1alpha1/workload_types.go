@@ -47,8 +47,9 @@ const (
 // WorkloadSpec shapes the connector's Pods.
 // +kubebuilder:validation:XValidation:rule="!has(self.replicas) || !has(self.autoscaling)",message="give spec.workload.replicas or spec.workload.autoscaling, not both"
 type WorkloadSpec struct {
-	// replicas is the number of Pods. Left out: 2 with spec.ledger.postgres, 1 with
-	// spec.ledger.embedded.
+	// replicas is the number of Pods. Left out: 1 with spec.ledger.embedded; with
+	// spec.ledger.postgres 2, or as many as there are, where an autoscaler that was
+	// switched off has left more.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100

@@ -106,6 +106,9 @@ type Output struct {
 	Intent Intent
 
 	deployment *appsv1ac.DeploymentApplyConfiguration
+	// anyNumber is true when nobody gives a number of Pods, and more than the default
+	// do no harm.
+	anyNumber bool
 }
 
 // InvalidError says that a brand cannot be rendered until its owner changes it.
@@ -151,6 +154,7 @@ func Render(in Inputs) (*Output, error) {
 		ConfigRevision: revision,
 		TemplateHash:   hash,
 		deployment:     deployment,
+		anyNumber:      brand.Spec.Workload.Replicas == nil && brand.Spec.Workload.Autoscaling == nil && brand.Spec.Ledger.Embedded == nil,
 		Children: []Child{
 			r.child(ServiceAccountKind, brand.Name, r.serviceAccount()),
 			r.child(ConfigMapKind, brand.Name, r.configMap(config)),
@@ -175,6 +179,15 @@ func Render(in Inputs) (*Output, error) {
 func (o *Output) SetTraceParent(traceParent string) {
 	if traceParent != "" {
 		o.deployment.Spec.Template.WithAnnotations(map[string]string{AnnotationTraceParent: traceParent})
+	}
+}
+
+// KeepReplicas keeps the number of Pods that a Deployment has, where it is above the
+// default one and nobody gives another: an autoscaler that is switched off had its reasons
+// for it.
+func (o *Output) KeepReplicas(has *int32) {
+	if o.anyNumber && has != nil && *has > *o.deployment.Spec.Replicas {
+		o.deployment.Spec.WithReplicas(*has)
 	}
 }
 

@@ -268,6 +268,38 @@ func TestATraceParentIsNoPartOfTheTemplatesHash(t *testing.T) {
 	}
 }
 
+func TestPodsThatAreThereStayWhereNobodyGivesANumber(t *testing.T) {
+	for name, tc := range map[string]struct {
+		file   string
+		change func(*v1alpha1.WorkloadSpec)
+		has    *int32
+		want   *int32
+	}{
+		"an autoscaler left seven":             {"postgres", func(*v1alpha1.WorkloadSpec) {}, new(int32(7)), new(int32(7))},
+		"there are fewer than the default":     {"postgres", func(*v1alpha1.WorkloadSpec) {}, new(int32(1)), new(int32(2))},
+		"nothing is known":                     {"postgres", func(*v1alpha1.WorkloadSpec) {}, nil, new(int32(2))},
+		"the brand gives a number":             {"postgres", func(w *v1alpha1.WorkloadSpec) { w.Replicas = new(int32(3)) }, new(int32(7)), new(int32(3))},
+		"an autoscaler chooses":                {"postgres", autoscaling, new(int32(7)), nil},
+		"the embedded ledger has but one user": {"embedded", func(*v1alpha1.WorkloadSpec) {}, new(int32(7)), new(int32(1))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := load(t, "testdata/"+tc.file+".in.yaml")
+			in.Brand.Spec.Workload.Replicas, in.Brand.Spec.Workload.Autoscaling = nil, nil
+			tc.change(&in.Brand.Spec.Workload)
+			out, err := render.Render(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.KeepReplicas(tc.has)
+			if diff := cmp.Diff(tc.want, out.Replicas()); diff != "" {
+				t.Errorf("replicas (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func autoscaling(w *v1alpha1.WorkloadSpec) { w.Autoscaling = &v1alpha1.AutoscalingSpec{MaxReplicas: 9} }
+
 func TestABrandThatWasStoredBeforeTodaysRulesIsJudgedByThem(t *testing.T) {
 	in := load(t, "testdata/embedded.in.yaml")
 	in.Brand.Spec.Workload.Replicas = new(int32(5))

@@ -97,6 +97,7 @@ func (s *state) render(p *Preview, brand *v1alpha1.BrandConnector, w Want) (*ren
 	if err := out.SetConfigRevision(revision); err != nil {
 		return nil, err
 	}
+	out.KeepReplicas(s.deployment.Spec.Replicas)
 	out.SetTraceParent(running[render.AnnotationTraceParent])
 	if _, noted := s.deployment.Annotations[render.AnnotationIntent]; noted {
 		out.Note(render.NotesOf(s.deployment.Annotations))
