@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -47,6 +48,7 @@ func TestAnInstallationComesAndGoesAndLeavesNothingStuck(t *testing.T) {
 		return api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), "brands", "xiaowang")
 	})
 	eventually(t, func() error { return api.reported(t, "brands") })
+	api.checkOperator(t)
 	stop()
 
 	ours := api.everything(t, "brands")
@@ -113,6 +115,7 @@ func TestNamespacedModeNeedsNothingOfTheCluster(t *testing.T) {
 		eventually(t, func() error { return api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), name, "xiaowang") })
 		eventually(t, func() error { return api.reported(t, name) })
 	}
+	api.checkOperator(t)
 	stop()
 	if err := api.has(t, appsv1.SchemeGroupVersion.WithKind("Deployment"), "others", "xiaowang"); err == nil {
 		t.Error("the operator runs a brand of a namespace that is not its own")
@@ -131,6 +134,26 @@ func TestNamespacedModeNeedsNothingOfTheCluster(t *testing.T) {
 		return errors.Join(err, want(class == "default", "the brand has the class %q", class))
 	})
 	stop()
+}
+
+// TestRolesThatSomebodyElseMakesAreEnough does what the guide tells where Helm may not make roles.
+func TestRolesThatSomebodyElseMakesAreEnough(t *testing.T) {
+	api := startServer(t)
+	api.createNamespaces(t, namespace, "brands")
+	for _, object := range render(t, operatorChart, "", "--show-only", "templates/rbac.yaml") {
+		must(t, api.Create(t.Context(), object))
+	}
+	api.helm(t, "", "install", release, operatorChart, "--namespace", namespace,
+		"--set", "rbac.create=false,rbac.aggregate=false,serviceAccount.create=false,serviceAccount.name=hexiao-manager")
+	stop := api.runOperator(t)
+	api.createBrand(t, "brands")
+	eventually(t, func() error { return api.reported(t, "brands") })
+	api.checkOperator(t)
+	stop()
+	api.helm(t, "", "uninstall", release, "--namespace", namespace)
+	for _, kind := range []string{"Role", "RoleBinding"} {
+		must(t, api.has(t, rbacv1.SchemeGroupVersion.WithKind(kind), namespace, "hexiao-manager"))
+	}
 }
 
 // TestTheCRDsAreOneReleasesAtATime goes through the ways to have the CRDs, one after the other at one API server.
@@ -229,6 +252,21 @@ func (s *server) runOperator(t *testing.T) (stop func()) {
 	})
 	t.Cleanup(stop)
 	return stop
+}
+
+// checkOperator does what helm test does: it runs the operator's check with the arguments and
+// the rights that the chart gives it.
+func (s *server) checkOperator(t *testing.T) {
+	t.Helper()
+	hooks, err := helmIn(t, s.kubeconfig, "", "get", "hooks", release, "--namespace", namespace)
+	must(t, err)
+	pod := one[corev1.Pod](t, parse(t, hooks), "Pod").Spec
+	cmd := exec.CommandContext(t.Context(), buildOperator(t), pod.Containers[0].Args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfigOf(t, pod.ServiceAccountName), "POD_NAMESPACE="+namespace)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "has just renewed the lease") {
+		t.Errorf("the check ended with %v and\n%s", err, out)
+	}
 }
 
 // kubeconfigOf is the administrator's, who acts as a service account: what it may do is what the chart's roles say.

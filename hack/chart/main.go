@@ -8,6 +8,7 @@
 //	config/prometheus   → files/alerts.yaml
 //	config/grafana      → files/dashboard.json
 //	values.yaml         → the table of values in each chart's README.md
+//	values.yaml         → the descriptions in each chart's values.schema.json
 //	all of it           → the annotations of each Chart.yaml that Artifact Hub reads
 //
 // The tests beside it are the charts' own: they render and install them.
@@ -41,7 +42,7 @@ func (r repository) generate() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.writeCRDs(crds), r.writeRules(crds), r.writeMonitoring(), r.writeTables(), r.writeAnnotations(crds))
+	return errors.Join(r.writeCRDs(crds), r.writeRules(crds), r.writeMonitoring(), r.writeTables(), r.writeDescriptions(), r.writeAnnotations(crds))
 }
 
 // writeMonitoring puts the alerts and the dashboard where the chart can include them. They

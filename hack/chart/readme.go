@@ -39,28 +39,32 @@ func valuesTable(values []byte) (string, error) {
 	}
 	var table strings.Builder
 	table.WriteString("| value | default | meaning |\n| --- | --- | --- |\n")
-	if err := rows(&table, "", doc.Content[0]); err != nil {
-		return "", err
-	}
-	return table.String(), nil
+	err := eachValue("", doc.Content[0], func(path, comment string, value *yaml.Node) error {
+		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", path, compact(value), strings.ReplaceAll(comment, "|", `\|`))
+		return nil
+	})
+	return table.String(), err
 }
 
-func rows(table *strings.Builder, prefix string, node *yaml.Node) error {
+// eachValue goes through the values that have a comment, with their paths. What has none
+// must be a group of such.
+func eachValue(prefix string, node *yaml.Node, do func(path, comment string, value *yaml.Node) error) error {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		path := prefix + key.Value
 		comment, documented := strings.CutPrefix(key.HeadComment, "# -- ")
-		if !documented {
-			if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
-				return fmt.Errorf("%s has no comment that begins with '# -- '", path)
-			}
-			if err := rows(table, path+".", value); err != nil {
-				return err
-			}
-			continue
+		var err error
+		switch {
+		case documented:
+			err = do(path, strings.ReplaceAll(comment, "\n# ", " "), value)
+		case value.Kind != yaml.MappingNode || len(value.Content) == 0:
+			err = fmt.Errorf("%s has no comment that begins with '# -- '", path)
+		default:
+			err = eachValue(path+".", value, do)
 		}
-		comment = strings.ReplaceAll(strings.ReplaceAll(comment, "\n# ", " "), "|", `\|`)
-		fmt.Fprintf(table, "| `%s` | `%s` | %s |\n", path, compact(value), comment)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

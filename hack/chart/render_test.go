@@ -356,7 +356,7 @@ func TestWhatIsOptionalIsAbsentUntilAskedFor(t *testing.T) {
 		}
 		return slices.Sorted(maps.Keys(found))
 	}
-	base := []string{"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "ServiceAccount"}
+	base := []string{"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Deployment", "Pod", "PodDisruptionBudget", "Role", "RoleBinding", "ServiceAccount"}
 	for name, test := range map[string]struct{ values, kind string }{
 		"nothing asked for": {},
 		"a Service":         {"metrics: {service: {enabled: true}}", "Service"},
@@ -458,6 +458,87 @@ func TestTheCRDsOfBothChartsAreThoseOfConfig(t *testing.T) {
 	}
 }
 
+// TestTheCheckOfTheChartIsTheOperatorItself: what helm test runs has the operator's program, rights and
+// flags, and is not taken for an operator.
+func TestTheCheckOfTheChartIsTheOperatorItself(t *testing.T) {
+	for file, values := range ciValues(t, operatorChart) {
+		rendered := render(t, operatorChart, values)
+		operator := one[appsv1.Deployment](t, rendered, "Deployment")
+		pod := one[corev1.Pod](t, rendered, "Pod")
+		template := operator.Spec.Template.Spec
+		if diff := cmp.Diff(append([]string{"check"}, template.Containers[0].Args...), pod.Spec.Containers[0].Args); diff != "" {
+			t.Errorf("%s: the arguments (-operator +check):\n%s", file, diff)
+		}
+		container := pod.Spec.Containers[0]
+		container.Name, container.Args = template.Containers[0].Name, template.Containers[0].Args
+		container.Ports, container.LivenessProbe, container.ReadinessProbe = template.Containers[0].Ports, template.Containers[0].LivenessProbe, template.Containers[0].ReadinessProbe
+		if diff := cmp.Diff(template.Containers[0], container); diff != "" {
+			t.Errorf("%s: the container (-operator +check):\n%s", file, diff)
+		}
+		if template.ServiceAccountName != pod.Spec.ServiceAccountName {
+			t.Errorf("%s: the check runs as %s", file, pod.Spec.ServiceAccountName)
+		}
+		selector, err := metav1.LabelSelectorAsSelector(operator.Spec.Selector)
+		must(t, err)
+		if selector.Matches(labels.Set(pod.Labels)) {
+			t.Errorf("%s: the Deployment would take the check for a Pod of its own", file)
+		}
+	}
+}
+
+func TestObjectsAreNamedAsTheValuesSay(t *testing.T) {
+	for name, test := range map[string]struct{ values, release, want string }{
+		"by the release":                     {"", "hexiao", "hexiao-manager"},
+		"by another release":                 {"", "blue", "blue-hexiao-manager"},
+		"by another name":                    {"nameOverride: pos", "blue", "blue-pos-manager"},
+		"by another name that it has":        {"nameOverride: blue", "blue", "blue-manager"},
+		"by the full name":                   {"fullnameOverride: pos", "hexiao", "pos-manager"},
+		"by the full name, whatever else is": {"{nameOverride: a, fullnameOverride: pos}", "hexiao", "pos-manager"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, err := helm(t, test.values+"\n", "template", test.release, operatorChart, "--namespace", namespace, "--kube-version", oldest, "--values", "-")
+			must(t, err)
+			rendered := parse(t, text)
+			deployment := one[appsv1.Deployment](t, rendered, "Deployment")
+			if deployment.Name != test.want || deployment.Spec.Template.Spec.ServiceAccountName != test.want {
+				t.Errorf("got the Deployment %s with the service account %s, want %s", deployment.Name, deployment.Spec.Template.Spec.ServiceAccountName, test.want)
+			}
+			for _, kind := range []string{"ClusterRoleBinding", "RoleBinding"} {
+				binding := typed[rbacv1.ClusterRoleBinding](t, rendered.kind(kind)[0])
+				if !strings.HasSuffix(binding.RoleRef.Name, test.want) || binding.Subjects[0].Name != test.want {
+					t.Errorf("%s binds %s to %s", kind, binding.RoleRef.Name, binding.Subjects[0].Name)
+				}
+			}
+			if got := deployment.Spec.Selector.MatchLabels["app.kubernetes.io/name"]; got != "hexiao" {
+				t.Errorf("the operator is no longer found by its label, which is %s", got)
+			}
+		})
+	}
+}
+
+func TestCommonLabelsAreOnEverythingAndReplaceNothing(t *testing.T) {
+	values := ciValues(t, operatorChart)["full.yaml"]
+	for _, object := range render(t, operatorChart, values, "--set-json", `commonLabels={"team":"common","app.kubernetes.io/name":"mine","cost":"1"}`) {
+		got := object.GetLabels()
+		if got["cost"] != "1" || got["app.kubernetes.io/name"] != "hexiao" {
+			t.Errorf("%s %s has the labels %v", object.GetKind(), object.GetName(), got)
+		}
+	}
+	deployment := one[appsv1.Deployment](t, render(t, operatorChart, values, "--set", "commonLabels.team=common"), "Deployment")
+	if got := deployment.Spec.Template.Labels["team"]; got != "platform" {
+		t.Errorf("podLabels say the team is platform, and the Pods %s", got)
+	}
+}
+
+func TestASecurityContextIsChangedKeyByKey(t *testing.T) {
+	pod := one[appsv1.Deployment](t, render(t, operatorChart, "podSecurityContext: {runAsUser: null, runAsGroup: null, fsGroup: 1000}"), "Deployment").Spec.Template.Spec
+	want := &corev1.PodSecurityContext{RunAsNonRoot: new(true), FSGroup: new(int64(1000)), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
+	if diff := cmp.Diff(want, pod.SecurityContext); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestAServiceAccountOfSomebodyElseIsUsedAndNotMade(t *testing.T) {
 	for name, test := range map[string]struct {
 		values string
@@ -488,6 +569,7 @@ func TestAServiceAccountOfSomebodyElseIsUsedAndNotMade(t *testing.T) {
 }
 
 // TestNothingRenderedHasAFinalizerOrAHook: what nobody needs to take care of can be deleted when nobody is there.
+// The one Pod of helm test is there only for as long as the test.
 func TestNothingRenderedHasAFinalizerOrAHook(t *testing.T) {
 	for _, chart := range []string{operatorChart, crdChart} {
 		for file, values := range ciValues(t, chart) {
@@ -495,7 +577,7 @@ func TestNothingRenderedHasAFinalizerOrAHook(t *testing.T) {
 				if len(object.GetFinalizers()) > 0 {
 					t.Errorf("%s: %s %s has the finalizers %q", file, object.GetKind(), object.GetName(), object.GetFinalizers())
 				}
-				if hook := object.GetAnnotations()["helm.sh/hook"]; hook != "" {
+				if hook := object.GetAnnotations()["helm.sh/hook"]; hook != "" && (hook != "test" || object.GetKind() != "Pod") {
 					t.Errorf("%s: %s %s is a hook", file, object.GetKind(), object.GetName())
 				}
 			}

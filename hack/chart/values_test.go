@@ -4,7 +4,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +26,9 @@ type change struct {
 // changes has another value for every value of the charts.
 var changes = map[string]map[string]change{
 	operatorChart: {
+		"nameOverride":                            {to: "pos"},
+		"fullnameOverride":                        {to: "pos"},
+		"commonLabels":                            {to: "{team: platform}"},
 		"replicas":                                {to: "1"},
 		"image.repository":                        {to: "registry.example/manager"},
 		"image.tag":                               {to: "v9"},
@@ -32,6 +38,7 @@ var changes = map[string]map[string]change{
 		"connector.image.tag":                     {to: "v9"},
 		"connector.image.digest":                  {to: digest},
 		"connector.image.pullPolicy":              {to: "Never"},
+		"connector.imagePullSecrets":              {to: "[{name: registry}]"},
 		"imagePullSecrets":                        {to: "[{name: registry}]"},
 		"watchNamespaces":                         {to: "[brands]"},
 		"watchLabelSelector":                      {to: "shard=a"},
@@ -63,6 +70,15 @@ var changes = map[string]map[string]change{
 		"tolerations":                             {to: "[{operator: Exists}]"},
 		"affinity":                                {to: "{nodeAffinity: {}}"},
 		"priorityClassName":                       {to: "system-cluster-critical"},
+		"topologySpreadConstraints":               {to: "[]"},
+		"podDisruptionBudget.enabled":             {to: "false"},
+		"podDisruptionBudget.maxUnavailable":      {to: "50%"},
+		"deploymentAnnotations":                   {to: "{a: b}"},
+		"podSecurityContext":                      {to: "{runAsUser: 1000}"},
+		"securityContext":                         {to: "{privileged: false}"},
+		"extraEnv":                                {to: "[{name: HTTPS_PROXY, value: http://proxy}]"},
+		"extraVolumes":                            {to: "[{name: ca, configMap: {name: ca}}]"},
+		"extraVolumeMounts":                       {to: "[{name: ca, mountPath: /ca}]"},
 		"podLabels":                               {to: "{team: platform}"},
 		"podAnnotations":                          {to: "{a: b}"},
 		"extraArgs":                               {to: "[--leader-elect=false]"},
@@ -153,6 +169,17 @@ func TestTheSchemaRefusesAMisspeltKey(t *testing.T) {
 
 func TestTheSchemaRefusesWhatCannotBe(t *testing.T) {
 	for name, test := range map[string]struct{ values, want string }{
+		"a name in capitals":                    {"fullnameOverride: POS", "/fullnameOverride"},
+		"a name of 41 characters":               {"nameOverride: aaaaaaaaaabbbbbbbbbbccccccccccddddddddddx", "/nameOverride"},
+		"a common label that gives rights":      {"commonLabels: {rbac.authorization.k8s.io/aggregate-to-view: 'true'}", "'rbac.authorization.k8s.io/aggregate-to-view'"},
+		"a label with a blank":                  {"podLabels: {a: b c}", "/podLabels/a"},
+		"namespaces by a label with a comma":    {"networkPolicy: {clientNamespaceLabels: {a: 'b,c=d'}}", "/networkPolicy/clientNamespaceLabels/a"},
+		"a connector's pull secret by its name": {"connector: {imagePullSecrets: [registry]}", "/connector/imagePullSecrets/0"},
+		"a soak time that no clock could count": {"rollout: {canary: {soakTime: 99999999h}}", "/rollout/canary/soakTime"},
+		"a budget that lets nobody go":          {"podDisruptionBudget: {maxUnavailable: 0}", "/podDisruptionBudget/maxUnavailable"},
+		"a spread without its key":              {"topologySpreadConstraints: [{maxSkew: 1, whenUnsatisfiable: ScheduleAnyway}]", "/topologySpreadConstraints/0"},
+		"a security context of another level":   {"podSecurityContext: {readOnlyRootFilesystem: true}", "'readOnlyRootFilesystem' not allowed"},
+		"the operator's own environment":        {"extraEnv: [{name: POD_NAMESPACE, value: a}]", "/extraEnv/0/name"},
 		"less than no replica":                  {"replicas: -1", "/replicas"},
 		"an image of no name":                   {"image: {repository: ''}", "/image/repository"},
 		"a digest without its algorithm":        {"image: {digest: 0123abc}", "/image/digest"},
@@ -187,6 +214,87 @@ func TestTheSchemaRefusesWhatCannotBe(t *testing.T) {
 			_, err := template(t, operatorChart, test.values)
 			refused(t, err, test.want)
 		})
+	}
+}
+
+// TestWhatTheSchemaCannotSayIsRefusedWithARemedy is of values that would have a new Pod crash
+// while an old one serves, and nobody look.
+func TestWhatTheSchemaCannotSayIsRefusedWithARemedy(t *testing.T) {
+	for name, test := range map[string]struct{ values, want string }{
+		"a shard that is no selector":        {"watchLabelSelector: '(('", `watchLabelSelector is "((": give a label selector`},
+		"canaries that are no selector":      {"rollout: {canary: {selector: 'a in b'}}", `rollout.canary.selector is "a in b": give a label selector`},
+		"a deadline of two hours":            {"rollout: {progressDeadline: 2h}", `rollout.progressDeadline is "2h": give 10s to 1h`},
+		"a deadline of nine seconds":         {"rollout: {progressDeadline: 9s}", `rollout.progressDeadline is "9s"`},
+		"a deadline of 61 minutes":           {"rollout: {progressDeadline: 61m}", `rollout.progressDeadline is "61m"`},
+		"an image in capitals":               {"connector: {image: {repository: Reg/Foo}}", `connector.image.repository is "Reg/Foo": give the name of an image`},
+		"an image with its tag in the name":  {"image: {repository: 'registry.example/manager:v1'}", `image.repository is "registry.example/manager:v1"`},
+		"a tag with a tag":                   {"image: {tag: 'v1:2'}", `image.tag is "v1:2"`},
+		"a digest for a tag":                 {"connector: {image: {tag: 'sha256:0123'}}", `connector.image.tag is "sha256:0123": give a tag`},
+		"a receiver with a blank":            {"telemetry: {otlpEndpoint: 'http://a b'}", `telemetry.otlpEndpoint is "http://a b": give the base URL`},
+		"a class with an ellipsis for image": {"connectorClass: {spec: {image: 'connector@sha256:…'}}", "connectorClass.spec.image is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := template(t, operatorChart, test.values); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got the error %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// TestWhatTheChartTakesTheOperatorTakes runs the operator with the arguments that the chart
+// makes of values at the edges, and without a cluster: that is all that it may miss.
+func TestWhatTheChartTakesTheOperatorTakes(t *testing.T) {
+	program := buildOperator(t)
+	values := ciValues(t, operatorChart)
+	for i, selector := range []string{"a", "!a", "! a", "a=", "a=b", "a==b", "a!=b", "a = b", "a>5", "a < 5", "a in (b)", "a in (b, c)", "a in ()", "a notin (b,)", "x.y/a=b,!c , d in (e,f)", "a.b-c/D_e.f=G"} {
+		values[fmt.Sprintf("selector %d", i)] = fmt.Sprintf("{watchLabelSelector: %q, rollout: {canary: {selector: %q}}}", selector, selector)
+	}
+	for _, deadline := range []string{"10s", "99s", "100s", "3599s", "3600s", "1m", "59m59s", "60m", "60m0s", "1h", "1h0m0s", "1m5s"} {
+		values["deadline "+deadline] = "rollout: {progressDeadline: " + deadline + ", canary: {soakTime: 99999h}}"
+	}
+	for _, collector := range []string{"http://a", "https://a.b.svc:4318/", "http://[::1]:4318/a/b", "http://10.0.0.1:65535"} {
+		values["collector "+collector] = "telemetry: {otlpEndpoint: '" + collector + "'}"
+	}
+	for name, given := range values {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), program, arguments(t, render(t, operatorChart, given))...)
+			cmd.Env = []string{"POD_NAMESPACE=" + namespace, "KUBECONFIG=" + filepath.Join(t.TempDir(), "none")}
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), "find the cluster: ") {
+				t.Errorf("the operator ended with %v and\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestEveryValueIsDescribedToAnEditor: an editor shows what the README says.
+func TestEveryValueIsDescribedToAnEditor(t *testing.T) {
+	for chart := range changes {
+		for _, part := range []struct {
+			change func(string) string
+			want   string
+		}{
+			{func(s string) string { return s }, ""},
+			{func(s string) string { return s + "\nunknown: # none\n  # -- A value without a schema.\n  value: 1\n" }, "it does not have unknown.value"},
+		} {
+			values, err := checkout.read(chart + "/values.yaml")
+			must(t, err)
+			schema, err := checkout.read(chart + "/values.schema.json")
+			must(t, err)
+			got, err := describe(schema, []byte(part.change(string(values))))
+			if part.want != "" {
+				if err == nil || err.Error() != part.want {
+					t.Errorf("%s: got the error %v, want %s", chart, err, part.want)
+				}
+				continue
+			}
+			must(t, err)
+			if diff := cmp.Diff(string(schema), got); diff != "" {
+				t.Errorf("%s: run go run ./hack/chart (-schema +described):\n%s", chart, diff)
+			}
+		}
 	}
 }
 
