@@ -242,7 +242,7 @@ func meaning(s *schema) string {
 		line := strings.Join(b, "; ")
 		parts = append(parts, "*"+strings.ToUpper(line[:1])+line[1:]+".*")
 	}
-	if body(s) == nil || small(s) { // else they are in its own section
+	if body(s) == nil || small(s) || s.Items != nil { // else they are in its own section; a list's section is of its items
 		for _, r := range s.XValidations {
 			parts = append(parts, "**Rule:** "+strings.TrimSuffix(r.Message, ".")+".")
 		}

@@ -92,6 +92,7 @@ spec:
               ref: {type: object, properties: {name: {type: string, minLength: 1}}}
               list:
                 type: array
+                x-kubernetes-validations: [{rule: "true", message: all differ}]
                 items: {type: object, properties: {p: {type: string, pattern: a|b}, q: {type: boolean}, r: {type: boolean}}}
               codes: {type: array, x-kubernetes-list-type: set, items: {type: string, maxLength: 3}}
               size: {x-kubernetes-int-or-string: true, pattern: long}
@@ -104,7 +105,7 @@ spec:
 	const want = "| `count` (required) | integer |  | *Exactly 2.* |\n" +
 		"| `a` | string | `p` | a is b. *One of `p`, `q`.* |\n" +
 		"| `codes` | list of strings |  | *None twice; each at most 3 characters.* |\n" +
-		"| `list` | [list of objects](#speclist) |  |  |\n" +
+		"| `list` | [list of objects](#speclist) |  | **Rule:** all differ. |\n" +
 		"| `ref` | object |  |  |\n" +
 		"| `ref.name` | string |  | *At least 1 characters.* |\n" +
 		"| `size` | quantity |  |  |\n" +
