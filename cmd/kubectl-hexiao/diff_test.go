@@ -154,10 +154,10 @@ func TestDiffShowsWhatAClassWouldChange(t *testing.T) {
 	code, out, errOut = w.run("diff", "-f", w.file(brand))
 	wantCode(t, 0, code, out, errOut)
 
-	next := w.file(strings.Replace(class, "sha256:aaaa", "sha256:bbbb", 1))
+	next := w.file(strings.Replace(class, "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 1))
 	code, out, errOut = w.run("diff", "-f", next, "-f", w.file(brand), "--image", "registry.example/of-no-use:1")
 	wantCode(t, 1, code, out, errOut)
-	wantText(t, out, "+        image: registry.example/hexiao/connector@sha256:bbbb", "--image changes nothing: ConnectorClass "+w.namespace+" gives the image",
+	wantText(t, out, "+        image: registry.example/hexiao/connector@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "--image changes nothing: ConnectorClass "+w.namespace+" gives the image",
 		": YES: the pod template changes (spec.containers[connector].image)", "its turn in the roll-out")
 }
 

@@ -136,7 +136,7 @@ const classFile = `apiVersion: connect.hexiao.dev/v1alpha1
 kind: ConnectorClass
 metadata: {name: default}
 spec:
-  image: registry.example/hexiao/connector@sha256:aaaa
+  image: registry.example/hexiao/connector@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
   imagePullPolicy: IfNotPresent
   workload: {replicas: 3, priorityClassName: payments}
   ledger: {postgres: {dsnSecretRef: {name: ledger, key: dsn}, schemaPrefix: brand_}}
