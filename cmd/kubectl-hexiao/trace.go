@@ -40,6 +40,7 @@ const (
 type traceOrder struct {
 	brand                         reach.Brand
 	search                        adminapi.Search
+	bizID                         string // by flag
 	link, tempoURL, tenant, zones string
 }
 
@@ -63,12 +64,16 @@ the spans into the time line. They add durations; the verdict is the ledger's al
   kubectl hexiao trace xiaowang --order 2025121000002 -n brands
   kubectl hexiao trace xiaowang --trace-id 4bf92f3577b34da6a3ce929d0e0e4736 -n brands
 
+  # with what the ledger wrote down, word for word
+  kubectl hexiao trace xiaowang 20250001 -n brands -o wide
+
   # with the spans that Tempo has
   kubectl hexiao trace xiaowang 20250001 -n brands --tempo-url http://127.0.0.1:3200`,
 		Args: upTo(2), ValidArgsFunction: a.completeTarget,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.trace(cmd, args, o) },
 	}
 	f := cmd.Flags()
+	f.StringVar(&o.bizID, "biz-id", "", "the same as BIZID")
 	f.StringVar(&o.search.OrderNo, "order", "", "kryTransOrderNo, the order's number")
 	f.StringVar(&o.search.PaymentNo, "payment", "", "kryPaymentNo, the payment's number")
 	f.StringVar(&o.search.TraceID, "trace-id", "", "trace id: messageUuid of the reply")
@@ -91,6 +96,9 @@ func (a *access) trace(cmd *cobra.Command, args []string, o *traceOrder) error {
 	}
 	o.brand.Namespace = namespace
 	cases, err := o.find(cmd.Context(), d)
+	for i := range cases {
+		cases[i].Place = a.place(o.brand)
+	}
 	if errors.Is(err, trail.ErrNone) {
 		return &exit{exitNotFound, err}
 	}
@@ -104,7 +112,19 @@ func (a *access) trace(cmd *cobra.Command, args []string, o *traceOrder) error {
 	if done, err := present.Machine(d.Out, d.Format, map[string]any{"stories": stories}); done {
 		return err
 	}
-	return trail.Text(d.Out, stories, zone)
+	return trail.Text(d.Out, stories, zone, d.Format == present.Wide)
+}
+
+// place is how the person named the brand, for the commands that they are told to run.
+func (a *access) place(b reach.Brand) trail.Place {
+	if a.adminURL != "" {
+		return trail.Place{Flags: []string{"--admin-url " + a.adminURL}}
+	}
+	p := trail.Place{Brand: b.Name, Flags: []string{"-n " + b.Namespace}}
+	if a.overrides.CurrentContext != "" {
+		p.Flags = append(p.Flags, "--context "+a.overrides.CurrentContext)
+	}
+	return p
 }
 
 // traceArgs reads BRAND and BIZID, and checks what can be checked before anybody is
@@ -126,8 +146,13 @@ func (a *access) traceArgs(args []string, o *traceOrder) (*time.Location, error)
 	switch {
 	case len(args) > 1:
 		return wrong("with --admin-url the one argument is BIZID")
-	case len(args) == 1:
+	case len(args) == 1 && o.bizID != "" && o.bizID != args[0]:
+		return wrong("BIZID is %q and --biz-id %q: say one of them", args[0], o.bizID)
+	}
+	if o.search.BizID = o.bizID; len(args) == 1 {
 		o.search.BizID = args[0]
+	}
+	switch {
 	case o.search == (adminapi.Search{}):
 		return wrong("say which redemption: BIZID, --order, --payment, --trace-id or --flow-id")
 	}

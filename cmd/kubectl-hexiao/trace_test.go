@@ -67,7 +67,7 @@ func TestTraceAnswersWhetherAMemberWasChargedAndHowOften(t *testing.T) {
 		"once, at the first call": {
 			happens: func(c *admintest.Connector) { c.Verify("b1", admintest.AtZhimai) },
 			charged: "yes", twice: "no", net: 2550, proof: "intact",
-			says: []string{"Was it charged?       YES: 25.50 yuan in all.", "Charged twice?        NO: the till made one request of this payment, and each call to a vendor left once.",
+			says: []string{": EXECUTED; vendor's flow ", "Was it charged?       YES: 25.50 yuan in all.", "Charged twice?        NO: the till made one request of this payment, and each call to a vendor left once.",
 				"Can this be trusted?  INTACT: the hash chain of 1 request was verified now, 3 events", "VERIFY b1: 25.50 yuan charged",
 				"asks to redeem StoredValue 400001, 25.50 yuan", "1 vendor call planned and written down before anything is sent", "zhimai did it", "the final reply is stored (subCode 000"},
 		},
@@ -110,7 +110,7 @@ func TestTraceAnswersWhetherAMemberWasChargedAndHowOften(t *testing.T) {
 				c.Verify("b1", admintest.AtZhimai)
 			},
 			charged: "no", twice: "no", proof: "intact",
-			says: []string{"NO: the vendor refused it, or is known not to have done it; that is final"},
+			says: []string{"NO: the vendor refused it, or is known not to have done it; that is final", ": REFUSED; "},
 		},
 		"in doubt, for a person": {
 			happens: func(c *admintest.Connector) {
@@ -119,7 +119,7 @@ func TestTraceAnswersWhetherAMemberWasChargedAndHowOften(t *testing.T) {
 				c.InDoubt(1)
 			},
 			charged: "not-known", twice: "no", proof: "intact", do: true,
-			says: []string{"NOT KNOWN: 25.50 yuan may or may not have been charged", "kubectl hexiao in-doubt resolve BRAND b1", "no promise to the member", "IN DOUBT"},
+			says: []string{"NOT KNOWN: 25.50 yuan may or may not have been charged", "then kubectl hexiao in-doubt resolve b1 --admin-url http://127.0.0.1:", "no promise to the member", "IN DOUBT"},
 		},
 		"decided by hand, against the evidence": {
 			happens: func(c *admintest.Connector) {
@@ -170,8 +170,12 @@ func TestTraceAnswersWhetherAMemberWasChargedAndHowOften(t *testing.T) {
 			code, out, errOut := plugin(t, "", append([]string{"trace"}, here...)...)
 			wantCode(t, 0, code, out, errOut)
 			wantText(t, out, tt.says...)
-			for _, word := range []string{"13912345678", "canary-token", "欧阳金丝雀", "demo-open-key"} {
-				if strings.Contains(out, word) {
+			code, wide, errOut := plugin(t, "", append([]string{"trace", "-o", "wide"}, here...)...)
+			wantCode(t, 0, code, wide, errOut)
+			wantText(t, wide, tt.says...)
+			wantText(t, wide, "  chain ", " fen, inDoubt ", "[event 1, recorded {")
+			for _, word := range []string{"13912345678", "canary-token", "欧阳金丝雀", "demo-open-key", "BRAND", "executed, executed", "EXECUTED; executed", "REFUSED; refused", "refused, refused", "did it; executed"} {
+				if strings.Contains(out, word) || strings.Contains(wide[:strings.Index(wide, "TIME LINE")], word) {
 					t.Errorf("it shows %s:\n%s", word, out)
 				}
 			}
@@ -191,7 +195,7 @@ func TestTraceFindsByWhateverSupportHas(t *testing.T) {
 	}
 	dashed := r.TraceID[:8] + "-" + strings.ToUpper(r.TraceID[8:])
 	for name, args := range map[string][]string{
-		"bizId": {"b1"}, "the reversal's bizId": {"r1"}, "order": {"--order", "T-b1"}, "payment": {"--payment", "P-b1"}, "flow": {"--flow-id", flow}, "trace": {"--trace-id", dashed},
+		"bizId": {"b1"}, "bizId by its flag": {"--biz-id", "b1"}, "bizId twice": {"b1", "--biz-id", "b1"}, "the reversal's bizId": {"r1"}, "order": {"--order", "T-b1"}, "payment": {"--payment", "P-b1"}, "flow": {"--flow-id", flow}, "trace": {"--trace-id", dashed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := traceJSON(t, append([]string{"xiaowang", "--traces-url", "http://jaeger.example/trace/{traceID}"}, args...)...)
@@ -212,6 +216,7 @@ func TestTraceFindsByWhateverSupportHas(t *testing.T) {
 	}{
 		"nothing":                  {[]string{"xiaowang", "never"}, exitNotFound, "no such redemption"},
 		"no name of a redemption":  {[]string{"xiaowang"}, exitUsage, "say which redemption"},
+		"two bizIds":               {[]string{"xiaowang", "b1", "--biz-id", "b2"}, exitUsage, "say one of them"},
 		"no brand":                 {nil, exitUsage, "name the brand"},
 		"no such brand":            {[]string{"nobody", "b1"}, exitNotFound, `no BrandConnector "nobody"`},
 		"a link without its place": {[]string{"xiaowang", "b1", "--traces-url", "http://jaeger.example/"}, exitUsage, "{traceID}"},

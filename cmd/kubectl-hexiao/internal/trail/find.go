@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 )
@@ -28,6 +29,28 @@ type Case struct {
 	Found adminapi.Trails
 	// Asked are the keys of the redemptions and reversals that were asked for.
 	Asked map[string]bool
+	// Place is how the brand is named on a command line.
+	Place Place
+}
+
+// Place is what a command line needs to say to come by the same connector.
+type Place struct {
+	Brand string   // empty: Flags name the connector
+	Flags []string // such as -n brands
+}
+
+// resolve is the command line that decides on a leg. With what the API does not take
+// apart by itself: a bizId of a reversal, and one leg of several.
+func (p Place) resolve(r adminapi.Redemption, leg int, several bool) string {
+	words := []string{"kubectl hexiao in-doubt resolve", p.Brand, r.BizID}
+	if r.Action == "REVERSE_VERIFY" {
+		words = append(words, "--action reverse")
+	}
+	if several {
+		words = append(words, fmt.Sprintf("--leg %d", leg))
+	}
+	words = append(words, p.Flags...)
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
 }
 
 func keyOf(r adminapi.Redemption) string { return r.Action + " " + r.BizID }
@@ -56,14 +79,14 @@ func Find(ctx context.Context, a Asker, s adminapi.Search) ([]Case, error) {
 	}
 	var cases []Case
 	if len(alone.Items) > 0 || len(alone.Retired) > 0 {
-		cases = append(cases, Case{alone, asked})
+		cases = append(cases, Case{Found: alone, Asked: asked})
 	}
 	for _, order := range orders {
 		all, err := ask(ctx, a, adminapi.Search{OrderNo: order})
 		if err != nil {
 			return nil, err
 		}
-		cases = append(cases, Case{all, asked})
+		cases = append(cases, Case{Found: all, Asked: asked})
 	}
 	return cases, nil
 }

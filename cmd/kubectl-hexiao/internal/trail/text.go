@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -44,8 +45,9 @@ func Tell(c Case, traces []Trace, spans []Span) Story {
 	return s
 }
 
-// Text writes stories for a person: the verdict first. Times are those of zone.
-func Text(w io.Writer, stories []Story, zone *time.Location) error {
+// Text writes stories for a person: the verdict first. Times are those of zone. For an
+// engineer, wide adds each call's state in numbers, and what the ledger wrote down.
+func Text(w io.Writer, stories []Story, zone *time.Location, wide bool) error {
 	var b bytes.Buffer
 	for i, s := range stories {
 		if i > 0 {
@@ -53,9 +55,9 @@ func Text(w io.Writer, stories []Story, zone *time.Location) error {
 		}
 		s.head(&b)
 		for _, t := range s.Ledger.Items {
-			s.request(&b, t, zone, "")
+			s.request(&b, t, zone, "", wide)
 		}
-		s.lines(&b, zone)
+		s.lines(&b, zone, wide)
 	}
 	_, err := io.WriteString(w, present.CleanLines(b.String()))
 	return err
@@ -84,7 +86,7 @@ func (s *Story) head(b *bytes.Buffer) {
 }
 
 // request is a redemption, and its reversals below it.
-func (s *Story) request(b *bytes.Buffer, t adminapi.Trail, zone *time.Location, indent string) {
+func (s *Story) request(b *bytes.Buffer, t adminapi.Trail, zone *time.Location, indent string, wide bool) {
 	r := t.Redemption
 	mark := ""
 	if len(s.asked) > 0 && !s.asked[keyOf(r)] && indent == "" {
@@ -104,12 +106,67 @@ func (s *Story) request(b *bytes.Buffer, t adminapi.Trail, zone *time.Location, 
 	field("trace", s.trace(r.TraceID))
 	field("connector", join(r.ConnectorVersion, r.ConfigRevision))
 	for _, l := range r.Legs {
-		field(fmt.Sprintf("call %d", l.No), fmt.Sprintf("%s at %s, %s, key %s: %s; %s", present.Value(l.AmountFen, l.Points, l.Coupons), l.Provider, l.Operation, l.Key,
-			present.State(l), present.Answer(l.Answer)))
+		field(fmt.Sprintf("call %d", l.No), fmt.Sprintf("%s at %s, %s, key %s: %s", present.Value(l.AmountFen, l.Points, l.Coupons), l.Provider, l.Operation, l.Key,
+			join(present.State(l), answer(l))))
+		if wide {
+			field("", numbers(l, zone))
+		}
+	}
+	if wide {
+		field("chain", chain(t.Chain))
 	}
 	for _, v := range t.Reversals {
-		s.request(b, v, zone, indent+"  ")
+		s.request(b, v, zone, indent+"  ", wide)
 	}
+}
+
+// answer is a vendor's answer, without what the call's state says already.
+func answer(l adminapi.Leg) string {
+	a := l.Answer
+	if a == nil {
+		if l.State == "sent" || l.State == "not_sent" {
+			return "" // the state says that there is none
+		}
+		return "no answer"
+	}
+	d := detail{Kind: a.Kind, Class: a.Class, Code: a.Code, Detail: a.Detail, FlowID: a.FlowID}
+	parts := []string{outcome(d, l.State)}
+	if a.HTTPStatus != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", a.HTTPStatus))
+	}
+	if a.TotalFen != 0 && a.TotalFen != l.AmountFen {
+		parts = append(parts, "the vendor says "+present.Yuan(a.TotalFen)+" yuan")
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), ", ")
+}
+
+// numbers are a call's amounts, times and strategy, as the ledger has them.
+func numbers(l adminapi.Leg, zone *time.Location) string {
+	parts := []string{fmt.Sprintf("%d fen", l.AmountFen)}
+	if len(l.Coupons) > 0 {
+		parts = append(parts, "coupons "+strings.Join(l.Coupons, " "))
+	}
+	parts = append(parts, "inDoubt "+l.Strategy, fmt.Sprintf("version %d", l.Version), fmt.Sprintf("checked %s", count(l.Checks, "time")))
+	for _, t := range []struct {
+		name string
+		at   *time.Time
+	}{{"sent", l.SentAt}, {"in doubt", l.UnknownAt}, {"known", l.ResolvedAt}, {"next check", l.NextCheck}} {
+		if t.at != nil {
+			parts = append(parts, t.name+" "+clock(*t.at, zone))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func chain(c adminapi.Chain) string {
+	text := fmt.Sprintf("%s, intact", count(int(c.Events), "event"))
+	if !c.Intact {
+		text = "BROKEN: " + c.Problem
+	}
+	if !c.Sealed {
+		text += ", not sealed yet"
+	}
+	return text
 }
 
 func refund(r adminapi.Redemption) string {
@@ -165,7 +222,7 @@ func conclusion(t adminapi.Trail) string {
 	return text
 }
 
-func (s *Story) lines(b *bytes.Buffer, zone *time.Location) {
+func (s *Story) lines(b *bytes.Buffer, zone *time.Location, wide bool) {
 	if len(s.TimeLine) == 0 {
 		return
 	}
@@ -184,9 +241,28 @@ func (s *Story) lines(b *bytes.Buffer, zone *time.Location) {
 		if e.Took > 0 {
 			took = Short(e.Took)
 		}
-		fmt.Fprintf(tw, "  +%s\t%s\t%s\t%s\t%s%s\n", Short(e.At.Sub(start)), took, present.Clean(of), present.Clean(e.Who), strings.Repeat("· ", e.depth), present.Clean(e.What))
+		moment, raw := "+"+Short(e.At.Sub(start)), ""
+		if wide {
+			moment, raw = e.At.In(zone).Format("15:04:05.000")+" "+moment, recorded(e.event)
+		}
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s%s%s\n", moment, took, present.Clean(of), present.Clean(e.Who), strings.Repeat("· ", e.depth), present.Clean(e.What), present.Clean(raw))
 	}
 	_ = tw.Flush() // a buffer takes everything
+}
+
+// recorded is an event as the ledger has it.
+func recorded(e *adminapi.Event) string {
+	if e == nil {
+		return ""
+	}
+	text := fmt.Sprintf("  [event %d, %s", e.Seq, e.Kind)
+	if e.To != "" && e.To != e.From {
+		text += " " + strings.TrimPrefix(e.From+"→"+e.To, "→")
+	}
+	if len(e.Detail) > 0 {
+		text += " " + string(e.Detail)
+	}
+	return text + "]"
 }
 
 func clock(t time.Time, zone *time.Location) string {

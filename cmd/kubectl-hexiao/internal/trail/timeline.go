@@ -33,6 +33,7 @@ type Entry struct {
 	Took time.Duration `json:"tookNanos,omitempty"`
 
 	rank, depth int
+	event       *adminapi.Event // what it was made of
 }
 
 // Span is one of a tracing backend.
@@ -67,7 +68,7 @@ func entries(r adminapi.Redemption) []Entry {
 	for _, e := range r.Events {
 		x := base
 		x.At, x.Leg, x.Who, x.rank = e.At, e.Leg, e.Actor, int(e.Seq)
-		x.What = what(r, e)
+		x.What, x.event = what(r, e), &e
 		switch {
 		case e.Kind == "answer":
 			x.Took = e.At.Sub(r.CreatedAt)
@@ -115,15 +116,15 @@ func what(r adminapi.Redemption, e adminapi.Event) string {
 	case "decision":
 		return decision(d)
 	case "state":
-		return join(change(r, e), reason(d), outcome(d))
+		return join(change(r, e), reason(d), outcome(d, e.To))
 	case "reserved":
 		return join("an amount is reserved, so that it is not given back twice", by(d))
 	case "released":
 		return join("what was reserved is free again", by(d))
 	case "evidence":
-		return join(d.What, reason(d), outcome(d))
+		return join(d.What, reason(d), outcome(d, ""))
 	}
-	return join(e.Kind, d.What, reason(d), by(d), outcome(d))
+	return join(e.Kind, d.What, reason(d), by(d), outcome(d, ""))
 }
 
 func plan(d detail) string {
@@ -183,15 +184,15 @@ func by(d detail) string {
 	return "by reversal " + d.By
 }
 
-// outcome is a classified answer in words.
-func outcome(d detail) string {
+// outcome is a classified answer in words, without what was said already.
+func outcome(d detail, said string) string {
 	kind, class, code, text, flow, status := d.Kind, d.Class, d.Code, d.Detail, d.FlowID, 0
 	if o := d.Outcome; o != nil {
 		kind, class, code, text, flow, status = o.Kind, o.Class, o.Code, o.Detail, o.FlowID, o.HTTPStatus
 	}
 	var parts []string
 	for _, p := range []struct{ name, value string }{{"", kind}, {"", class}, {"code ", code}, {"vendor's flow ", flow}} {
-		if p.value != "" && !slices.Contains(parts, p.name+p.value) {
+		if p.value != "" && p.name+p.value != said && !slices.Contains(parts, p.name+p.value) {
 			parts = append(parts, p.name+p.value)
 		}
 	}

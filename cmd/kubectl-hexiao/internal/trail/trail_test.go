@@ -116,12 +116,12 @@ func TestTheTimeLineIsInOrderAndNobodyMovesTheCursor(t *testing.T) {
 	}
 	story := trail.Tell(trail.Case{Found: adminapi.Trails{BrandID: "11342", Items: []adminapi.Trail{x}}}, nil, spans)
 	var b bytes.Buffer
-	if err := trail.Text(&b, []trail.Story{story}, time.UTC); err != nil {
+	if err := trail.Text(&b, []trail.Story{story}, time.UTC, false); err != nil {
 		t.Fatal(err)
 	}
 	_, lines, _ := strings.Cut(b.String(), "TIME LINE")
 	rest := lines
-	for _, part := range []string{"asks to redeem", "1 vendor call planned", "root, error", "· call·, HTTP 200", "1.204 s", "zhimai did it; executed, vendor's flow 78627, HTTP 200"} {
+	for _, part := range []string{"asks to redeem", "1 vendor call planned", "root, error", "· call·, HTTP 200", "1.204 s", "zhimai did it; vendor's flow 78627, HTTP 200"} {
 		_, after, found := strings.Cut(rest, part)
 		if !found {
 			t.Errorf("%q is not there, or not in its place:\n%s", part, lines)
@@ -130,5 +130,40 @@ func TestTheTimeLineIsInOrderAndNobodyMovesTheCursor(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "\x1b") {
 		t.Error("an escape sequence reaches the terminal")
+	}
+}
+
+func TestWhatToDoNamesTheBrandAndWhereItIs(t *testing.T) {
+	doubt := func(action, bizID string, legs int) adminapi.Trail {
+		x := verify(bizID, adminapi.WordInDoubt, 0, 0, 100)
+		x.Redemption.Action = action
+		x.Redemption.Legs = nil
+		for i := range legs {
+			x.Redemption.Legs = append(x.Redemption.Legs, adminapi.Leg{No: i, Provider: "zhimai", Key: "HX1", State: "unknown", WaitsFor: adminapi.WaitsForPerson})
+		}
+		return x
+	}
+	here := trail.Place{Brand: "xiaowang", Flags: []string{"-n brands"}}
+	for name, tt := range map[string]struct {
+		of    adminapi.Trail
+		place trail.Place
+		want  []string
+	}{
+		"a redemption":               {doubt("VERIFY", "b1", 1), here, []string{"kubectl hexiao in-doubt resolve xiaowang b1 -n brands"}},
+		"a reversal":                 {doubt("REVERSE_VERIFY", "r1", 1), here, []string{"kubectl hexiao in-doubt resolve xiaowang r1 --action reverse -n brands"}},
+		"two legs":                   {doubt("VERIFY", "b1", 2), here, []string{"kubectl hexiao in-doubt resolve xiaowang b1 --leg 0 -n brands", "kubectl hexiao in-doubt resolve xiaowang b1 --leg 1 -n brands"}},
+		"a connector on the machine": {doubt("VERIFY", "b1", 1), trail.Place{Flags: []string{"--admin-url http://127.0.0.1:9090"}}, []string{"kubectl hexiao in-doubt resolve b1 --admin-url http://127.0.0.1:9090"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, do := range trail.Judge(trail.Case{Found: adminapi.Trails{Items: []adminapi.Trail{tt.of}}, Place: tt.place}).Do {
+				if _, command, is := strings.Cut(do, ", then "); is {
+					got = append(got, command)
+				}
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
 	}
 }

@@ -246,10 +246,11 @@ func toDo(c Case, v Verdict) []string {
 		if r.Contradiction {
 			do = append(do, fmt.Sprintf("%s: call the on-call engineer at once: docs/guides/in-doubt.md, \"When the alarm rings\"", r.BizID))
 		}
+		open := openLegs(r)
 		for _, l := range r.Legs {
 			switch l.WaitsFor {
 			case adminapi.WaitsForPerson:
-				do = append(do, fmt.Sprintf("%s: look for key %s in the back office of %s, then kubectl hexiao in-doubt resolve BRAND %s", r.BizID, l.Key, l.Provider, r.BizID))
+				do = append(do, fmt.Sprintf("%s: look for key %s in the back office of %s, then %s", r.BizID, l.Key, l.Provider, c.Place.resolve(r, l.No, open > 1)))
 			case adminapi.WaitsForCheck:
 				do = append(do, fmt.Sprintf("%s: wait; the connector looks again by itself", r.BizID))
 			case adminapi.WaitsForLease:
@@ -264,6 +265,16 @@ func toDo(c Case, v Verdict) []string {
 		do = append(do, "ask the shop whether both were meant; if not, it reverses one of them at the till")
 	}
 	return slices.Compact(do)
+}
+
+// openLegs counts what somebody, or something, has still to find out.
+func openLegs(r adminapi.Redemption) (n int) {
+	for _, l := range r.Legs {
+		if l.WaitsFor != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func plus(a, b adminapi.Sum) adminapi.Sum {
