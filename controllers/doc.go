@@ -6,7 +6,7 @@
 // the scope that are documented there, and all of them run, so that a fault in one
 // does not blind the status:
 //
-//	resolve → render → apply → prune → observe
+//	classify → resolve → render → pace → apply → prune → observe → diagnose
 //
 // What the phases found is then folded into conditions by a list of pure functions
 // (readiness in summary.go) that reads as the definition of Ready, and the status is
