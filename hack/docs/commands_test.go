@@ -20,7 +20,7 @@ import (
 var tools = map[string][]string{
 	"kubectl": {"annotate", "api-resources", "apply", "auth", "config", "cp", "create", "delete", "describe", "diff", "edit", "events", "exec", "explain",
 		"get", "hexiao", "kustomize", "label", "logs", "patch", "port-forward", "rollout", "run", "scale", "top", "version", "wait"},
-	"helm": {"diff", "get", "history", "install", "lint", "list", "rollback", "show", "status", "template", "uninstall", "upgrade"},
+	"helm": {"diff", "get", "history", "install", "lint", "list", "rollback", "show", "status", "template", "test", "uninstall", "upgrade"},
 	"flux": {"reconcile", "get", "resume", "suspend"},
 }
 

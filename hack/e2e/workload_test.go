@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,24 @@ import (
 func (s *story) drift(t *testing.T) {
 	kubectl(t, "scale", "deployment", postgresBrand, "--replicas=1")
 	hasReplicas(t, postgresBrand, 2)
+	kubectl(t, "patch", "networkpolicy", postgresBrand, "--type=merge", "-p", `{"spec":{"egress":[{}]}}`)
+	eventually(t, "the way out is narrow again", func() error {
+		if rules := kubectl(t, "get", "networkpolicy", postgresBrand, "-o", "jsonpath={.spec.egress}"); rules == "[{}]" {
+			return errors.New("everything may be reached")
+		}
+		return nil
+	})
+	image := func() string {
+		return kubectl(t, "get", "deployment", postgresBrand, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+	}
+	was := image()
+	kubectl(t, "set", "image", "deployment/"+postgresBrand, "connector=hexiao/somebody-elses:1")
+	eventually(t, "the image is put back", func() error {
+		if is := image(); is != was {
+			return errors.New(is)
+		}
+		return nil
+	})
 	ready(t, postgresBrand)
 }
 
