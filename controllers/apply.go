@@ -52,6 +52,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		if err == nil {
 			if child.Kind == render.DeploymentKind {
 				s.appliedGeneration = result.generation
+				r.contests.leads(s.key, result.resourceVersion, s.noted)
 			}
 			continue
 		}
@@ -372,7 +373,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 	}
 	var errs []error
 	for _, child := range s.output.Children {
-		if child.Apply != nil || child.Kind == render.ClaimKind || !r.served(child.Kind) || (s.hold != nil && heldBack[child.Kind]) {
+		if child.Apply != nil || child.Kind == render.ClaimKind || !r.served(child.Kind) || s.hold.keeps(child.Kind) {
 			continue
 		}
 		live := cachedObject(child.Kind)

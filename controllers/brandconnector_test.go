@@ -58,7 +58,7 @@ func TestABrandComesUpWithAllItsObjectsInEightWrites(t *testing.T) {
 
 	live := &v1alpha1.BrandConnector{}
 	w.mustGet(b.Name, live)
-	base := "http://xiaowang." + w.namespace + ".svc/keruyun/11342/member-assets/"
+	base := "http://xiaowang." + w.namespace + ".svc/keruyun/" + w.brandID("xiaowang") + "/member-assets/"
 	want := v1alpha1.BrandConnectorStatus{
 		ObservedGeneration: live.Generation,
 		Resolved:           &v1alpha1.ResolvedStatus{Ledger: "postgres:ledger/dsn"},
@@ -557,7 +557,7 @@ func TestWhatIsNoLongerAskedForIsDeleted(t *testing.T) {
 	w.mustGet("xiaowang", &networkingv1.Ingress{})
 	b := &v1alpha1.BrandConnector{}
 	w.mustGet("xiaowang", b)
-	if got := b.Status.Endpoints[0].URL; got != "http://pos.example.com/keruyun/11342/member-assets/verify" {
+	if got := b.Status.Endpoints[0].URL; got != "http://pos.example.com/keruyun/"+w.brandID("xiaowang")+"/member-assets/verify" {
 		t.Errorf("the first endpoint is %s", got)
 	}
 	w.change("xiaowang", func(b *v1alpha1.BrandConnector) {

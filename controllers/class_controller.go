@@ -162,11 +162,12 @@ func classVerdict(s rollout.Survey, p *platform) verdict {
 		return verdict{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonRolloutHalted, stalled: true,
 			message: why + " in time: the other brands keep what they have; mend the class, the image or that brand"}
 	case rollout.Canaries:
+		if s.WithoutCanary(p.policy) {
+			return verdict{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonNoCanary, stalled: true,
+				message: "spec.rollout.canary.selector matches no brand of this class, so all of them wait for ever: label a brand, or change the selector or leave it out"}
+		}
 		message := "the canaries take up a change first, and have to stay available for " + p.policy.SoakTime.String()
-		switch {
-		case s.Canaries == 0:
-			message = "spec.rollout.canary.selector matches no brand of this class: all brands wait; label one, or change the selector"
-		case s.Capable == 0:
+		if s.Capable == 0 {
 			message = "no canary can take part: all are suspended, not running or waiting for somebody to mend them; the other brands wait"
 		}
 		return verdict{ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonRollingOut, message: message, reconciling: true}

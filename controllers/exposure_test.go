@@ -67,7 +67,7 @@ func TestACertificateThatIsNotThereIsNamedAndSeenWhenItComes(t *testing.T) {
 	w.condition("xiaowang", v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonCertificateNotFound)
 	b := &v1alpha1.BrandConnector{}
 	w.mustGet("xiaowang", b)
-	if got := b.Status.Endpoints[0].URL; got != "https://pos.example.com/keruyun/11342/member-assets/verify" {
+	if got := b.Status.Endpoints[0].URL; got != "https://pos.example.com/keruyun/"+w.brandID("xiaowang")+"/member-assets/verify" {
 		t.Errorf("the first endpoint is %s", got)
 	}
 	before := w.deployment("xiaowang")

@@ -46,6 +46,8 @@ const noClass = "-"
 type fleet struct {
 	reader client.Reader
 	clock  clock.PassiveClock
+	// isAside says whether this operator stands back from a brand: it takes no part then.
+	isAside func(types.NamespacedName) bool
 	// wake brings brands back that may go now.
 	wake chan event.GenericEvent
 
@@ -63,7 +65,7 @@ type group struct {
 }
 
 func newFleet(reader client.Reader, c clock.PassiveClock) *fleet {
-	return &fleet{reader: reader, clock: c, wake: make(chan event.GenericEvent, 1024), groups: map[string]*group{}}
+	return &fleet{reader: reader, clock: c, isAside: func(types.NamespacedName) bool { return false }, wake: make(chan event.GenericEvent, 1024), groups: map[string]*group{}}
 }
 
 // decide whether a brand may go. One that may not is brought back when it may.
@@ -156,6 +158,9 @@ func (f *fleet) take(ctx context.Context, p *platform, list listing) (rollout.Su
 			b := &brands.Items[i]
 			key := client.ObjectKeyFromObject(b)
 			m := memberOf(b, deployments[key], p)
+			if f.isAside(key) {
+				m.State = rollout.Apart
+			}
 			states[key] = m.State
 			survey.Add(m, p.policy, now)
 		}

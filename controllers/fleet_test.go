@@ -319,6 +319,52 @@ func TestACanaryThatFailsHaltsTheRolloutAndCostsNobodyElseAnything(t *testing.T)
 	w.classStatus(class, v1alpha1.ReasonRolledOut)
 }
 
+func TestACanarySelectorThatMatchesNobodyIsWarnedOf(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) {
+		s.Rollout = v1alpha1.RolloutPolicy{Canary: &v1alpha1.CanaryPolicy{
+			Selector: metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}, SoakTime: &metav1.Duration{}}}
+	})
+	w.create(w.brand("steady", ofClass(class)))
+	w.rollOutNewest("steady")
+	w.condition("steady", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.classStatus(class, v1alpha1.ReasonRolledOut) // nobody waits: it is no fault yet
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:2" })
+	if status := w.classStatus(class, v1alpha1.ReasonNoCanary); !meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled) {
+		t.Errorf("conditions: %+v", status.Conditions)
+	}
+	w.warnedIn("default", class, v1alpha1.ReasonNoCanary)
+	if got := gauge(t, "hexiao_operator_rollout_without_canary", class); got != 1 {
+		t.Errorf("hexiao_operator_rollout_without_canary is %v, want 1", got)
+	}
+
+	w.change("steady", ofClass(class, "canary"))
+	w.waitImages("2", "steady")
+	w.rollOutNewest("steady")
+	w.classStatus(class, v1alpha1.ReasonRolledOut)
+	if got := gauge(t, "hexiao_operator_rollout_without_canary", class); got != 0 {
+		t.Errorf("hexiao_operator_rollout_without_canary is %v, want 0", got)
+	}
+}
+
+func TestALedgerThatWouldMoveIsNamedBeforeTheSecretOfTheOther(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) {
+		s.Ledger = &v1alpha1.ClassLedger{Postgres: &v1alpha1.ClassPostgresLedger{DSNSecretRef: v1alpha1.SecretKeyReference{Name: "of-the-class", Key: "dsn"}}}
+	})
+	w.up(w.brand("xiaowang", ofClass(class)))
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Ledger = v1alpha1.LedgerSpec{} })
+	c := w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonLedgerMoved)
+	if strings.Contains(c.Message, "create it") {
+		t.Errorf("message: %s", c.Message)
+	}
+	w.condition("xiaowang", v1alpha1.ConditionCredentialsResolved, metav1.ConditionTrue, v1alpha1.ReasonResolved)
+
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Ledger = w.brand("xiaowang").Spec.Ledger })
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+}
+
 func TestARolloutOfBrandsWithoutAClassIsPausedByTheOperatorsFlag(t *testing.T) {
 	w := newWorld(t)
 	run := func(image string, paused bool) *operator {

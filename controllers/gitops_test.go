@@ -14,6 +14,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	testclock "k8s.io/utils/clock/testing"
 	"pgregory.net/rapid"
@@ -44,7 +45,7 @@ func TestManyDrawsMeetEveryVerdict(t *testing.T) {
 		"brand Unknown Progressing InProgress", "brand Unknown NotExposed InProgress", "brand False NotExposed Failed",
 		"brand False RouteNotAccepted InProgress", "brand False SecretNotFound Failed", "brand False InvalidSpec Failed", "brand False NotOwned Failed",
 		"brand False NotOwned InProgress", "brand False ApplyFailed InProgress", "brand False RolloutFailed Failed",
-		"class True RolledOut Current", "class Unknown RollingOut InProgress", "class Unknown RolloutPaused InProgress", "class False RolloutHalted Failed", "class False InvalidSpec Failed",
+		"class True RolledOut Current", "class Unknown RollingOut InProgress", "class Unknown RolloutPaused InProgress", "class False RolloutHalted Failed", "class False NoCanary Failed", "class False InvalidSpec Failed",
 	} {
 		if !seen[want] {
 			t.Errorf("%q was not met; these were: %v", want, slices.Sorted(maps.Keys(seen)))
@@ -81,7 +82,11 @@ func everyClass(t *testing.T) map[string]read {
 		for range n("looks") + 1 { // what an earlier look has left must be gone
 			survey := rollout.Survey{Waiting: n("waiting"), Rolling: n("rolling"), Failed: n("failed"), Canaries: n("canaries"), Capable: n("capable"), Proven: n("proven")}
 			survey.FailedCanary = rapid.SampledFrom([]string{"", "x"}).Draw(t, "failed canary")
-			v := classVerdict(survey, &platform{policy: rollout.Policy{MaxConcurrent: 2, Paused: rapid.Bool().Draw(t, "paused")}})
+			policy := rollout.Policy{MaxConcurrent: 2, Paused: rapid.Bool().Draw(t, "paused")}
+			if rapid.Bool().Draw(t, "a selector of canaries") {
+				policy.Canaries = labels.Everything()
+			}
+			v := classVerdict(survey, &platform{policy: policy})
 			if rapid.Bool().Draw(t, "invalid") {
 				v = verdict{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidSpec, message: "m", stalled: true}
 			}

@@ -73,6 +73,8 @@ var (
 		"Brands of a ConnectorClass (empty: of none), by how they stand towards the newest revision of the platform (current, waiting, rolling, failed).", []string{"class", "state"}, nil)
 	rolloutHaltedDesc = prometheus.NewDesc("hexiao_operator_rollout_halted",
 		"1 while the roll-out of a ConnectorClass (empty: of brands without one) is halted.", []string{"class"}, nil)
+	rolloutNoCanaryDesc = prometheus.NewDesc("hexiao_operator_rollout_without_canary",
+		"1 while brands of a ConnectorClass (empty: of none) wait with a change for canaries, and the canary selector matches no brand.", []string{"class"}, nil)
 )
 
 // fleetCollector counts the brands of every class when it is asked.
@@ -85,6 +87,7 @@ type fleetCollector struct {
 func (*fleetCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- rolloutBrandsDesc
 	out <- rolloutHaltedDesc
+	out <- rolloutNoCanaryDesc
 }
 
 // Collect sends the state of every roll-out.
@@ -104,11 +107,9 @@ func (c *fleetCollector) Collect(out chan<- prometheus.Metric) {
 		for state, n := range map[string]int{"current": s.Current, "waiting": s.Waiting, "rolling": s.Rolling, "failed": s.Failed} {
 			gauge(rolloutBrandsDesc, n, p.name(), state)
 		}
-		halted := 0
-		if s.Phase(p.policy) == rollout.Halted {
-			halted = 1
-		}
-		gauge(rolloutHaltedDesc, halted, p.name())
+		is := map[bool]int{true: 1}
+		gauge(rolloutHaltedDesc, is[s.Phase(p.policy) == rollout.Halted], p.name())
+		gauge(rolloutNoCanaryDesc, is[s.WithoutCanary(p.policy)], p.name())
 	}
 }
 

@@ -56,6 +56,7 @@ func (r *Reconciler) pace(ctx context.Context, s *scope) error {
 		s.output.SetTraceParent(traceParent(ctx))
 	}
 	s.output.Note(notes)
+	s.noted = notes.Platform
 	return nil
 }
 
@@ -89,6 +90,20 @@ func traceParent(ctx context.Context) string {
 	return carrier.Get("traceparent")
 }
 
+// ledgerMoved is movesLedger by what the cache shows, before anything is asked of the Secret
+// of a ledger that the brand must not come by. pace looks once more, past the cache.
+func (r *Reconciler) ledgerMoved(ctx context.Context, s *scope) (bool, error) {
+	live := &appsv1.Deployment{}
+	err := r.Client.Get(ctx, s.key, live)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("get the Deployment: %w", err)
+	}
+	if err != nil || !metav1.IsControlledBy(live, s.brand) {
+		live = nil
+	}
+	return movesLedger(live, s), nil
+}
+
 // movesLedger sees to it that a brand does not come by another ledger without its team's
 // doing: what it redeemed would be forgotten. live is nil when there is no Deployment.
 func movesLedger(live *appsv1.Deployment, s *scope) bool {
@@ -111,8 +126,16 @@ type hold struct {
 	phase rollout.Phase
 	// spec and values say what of the brand's own has changed meanwhile.
 	spec, values bool
+	// foreign is true when another operator's key is on the Deployment. Until this one
+	// takes it over, nothing of the brand is touched: the other one may be at work.
+	foreign bool
 	// live Deployment.
 	live *appsv1.Deployment
+}
+
+// keeps says whether a brand that is held keeps its objects of a kind as they are.
+func (h *hold) keeps(kind schema.GroupVersionKind) bool {
+	return h != nil && (h.foreign || heldBack[kind])
 }
 
 // admit decides on a change of the pod template, and says whose change it is. When the
@@ -120,7 +143,7 @@ type hold struct {
 func (r *Reconciler) admit(ctx context.Context, s *scope, live *appsv1.Deployment, notes render.Notes) (render.Cause, error) {
 	was := render.NotesOf(live.Annotations)
 	sameKey := was.Intent.Key == notes.Intent.Key
-	h := &hold{live: live, spec: sameKey && was.Intent.Spec != notes.Intent.Spec, values: sameKey && was.Intent.Values != notes.Intent.Values}
+	h := &hold{live: live, foreign: !sameKey && was.Intent.Key != "", spec: sameKey && was.Intent.Spec != notes.Intent.Spec, values: sameKey && was.Intent.Values != notes.Intent.Values}
 	s.rotated = h.values
 	own := h.spec || h.values
 	if own && was.Platform == notes.Platform {
@@ -151,7 +174,7 @@ var heldBack = map[schema.GroupVersionKind]bool{
 // whileHeld is what to apply of a child while the brand is held: nothing when what is
 // there stays, and the child as it was rendered when nothing is there.
 func (r *Reconciler) whileHeld(ctx context.Context, s *scope, child render.Child) (render.Child, bool, error) {
-	if s.hold == nil || !heldBack[child.Kind] {
+	if !s.hold.keeps(child.Kind) {
 		return child, true, nil
 	}
 	if s.hold.values && child.Kind == render.NetworkPolicyKind {
@@ -161,7 +184,7 @@ func (r *Reconciler) whileHeld(ctx context.Context, s *scope, child render.Child
 	if err != nil || live == nil {
 		return child, live == nil, err
 	}
-	if child.Kind != render.DeploymentKind {
+	if child.Kind != render.DeploymentKind || s.hold.foreign {
 		return child, false, nil
 	}
 	return r.heldDeployment(ctx, s, child)
@@ -181,6 +204,7 @@ func (r *Reconciler) heldDeployment(ctx context.Context, s *scope, child render.
 	if err := r.APIReader.Get(ctx, s.key, live); err != nil {
 		return child, false, fmt.Errorf("get the Deployment: %w", err)
 	}
+	s.noted = render.NotesOf(live.Annotations).Platform
 	// What was applied last, as the API server remembers it.
 	kept, err := appsv1ac.ExtractDeployment(live, FieldManager)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
 	"github.com/hexiao-dev/hexiao/hack/docs/reasons"
 )
@@ -58,6 +59,9 @@ func TestEachReasonStandsWhereItsDocumentationSays(t *testing.T) {
 	for _, c := range pausedClass() {
 		met[placed(reasons.Class, c)] = true
 	}
+	for _, c := range warnedBrand() {
+		met[placed(reasons.Brand, c)] = true
+	}
 	for _, place := range slices.Sorted(maps.Keys(met)) {
 		if !documented[place] {
 			t.Errorf("%s: it is met, and no line \"On:\" says so", place)
@@ -75,6 +79,17 @@ func TestEachReasonStandsWhereItsDocumentationSays(t *testing.T) {
 			}
 		}
 	}
+}
+
+// warnedBrand has the conditions of a brand that two operators reconcile, and that is there
+// twice. They stand beside any others.
+func warnedBrand() []metav1.Condition {
+	b := &v1alpha1.BrandConnector{}
+	r := &Reconciler{Config: Config{Clock: testclock.NewFakePassiveClock(time.Unix(1, 0))}}
+	s := &scope{brand: b, before: b.DeepCopy(), aside: &render.Notes{}, twin: "x"}
+	r.foldContest(s)
+	r.foldTwin(s)
+	return b.Status.Conditions
 }
 
 // pausedClass has the conditions of a class whose roll-out somebody has paused.

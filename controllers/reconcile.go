@@ -72,6 +72,12 @@ type Config struct {
 	Classes bool
 	// Rollout is the policy of brands without a class.
 	Rollout rollout.Policy
+	// Namespace of the operator, for messages.
+	Namespace string
+	// AnswerWithin is how long an operator that has a brand beside this one may leave
+	// what the brand asks for unanswered, before this one takes the brand over; a minute
+	// when 0.
+	AnswerWithin time.Duration
 }
 
 // Reconciler brings the cluster to what BrandConnectors say.
@@ -82,6 +88,9 @@ type Reconciler struct {
 	statuses  *versions
 	platforms *platforms
 	fleet     *fleet
+	contests  *contests
+	// keyID names the installation's key.
+	keyID string
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -91,6 +100,9 @@ func New(c Config) *Reconciler {
 	if c.Tracer == nil {
 		c.Tracer = noop.NewTracerProvider().Tracer("")
 	}
+	if c.AnswerWithin == 0 {
+		c.AnswerWithin = answerWithin
+	}
 	r := &Reconciler{
 		Config:    c,
 		applier:   newApplier(c.Client, c.APIReader, c.Metrics, c.Installation.RevisionKey),
@@ -98,7 +110,10 @@ func New(c Config) *Reconciler {
 		statuses:  newVersions(),
 		platforms: newPlatforms(c.Installation, c.Rollout),
 		fleet:     newFleet(c.Client, c.Clock),
+		contests:  newContests(),
+		keyID:     render.KeyID(c.Installation.RevisionKey),
 	}
+	r.fleet.isAside = r.contests.isAside
 	c.Metrics.countFleet(r.surveys)
 	return r
 }
@@ -172,6 +187,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			r.rotations.forget(req.NamespacedName)
 			r.statuses.forget(req.NamespacedName)
 			r.fleet.forget(req.NamespacedName)
+			r.contests.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("get the BrandConnector: %w", err)
@@ -192,8 +208,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			result, reterr = ctrl.Result{RequeueAfter: conflictPause}, nil
 		case err != nil:
 			reterr = errors.Join(reterr, err)
-		case written:
-			r.announce(s)
+		default:
+			r.contests.told(s.key)
+			if written {
+				r.announce(s)
+			}
 		}
 	}()
 
@@ -201,15 +220,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if s.hold == nil {
 		r.fleet.settled(req.NamespacedName)
 	}
+	r.foldContest(s)
 	if err != nil {
 		r.foldError(s, err)
 		return ctrl.Result{}, err
 	}
+	if s.aside != nil {
+		return r.lookAside(), nil
+	}
 	r.fold(s)
+	r.foldTwin(s)
 	return s.result()
 }
 
-// run runs all phases, whatever one of them says.
+// run runs all phases, whatever one of them says, unless another operator has the brand.
 func (r *Reconciler) run(ctx context.Context, s *scope) error {
 	var errs []error
 	for _, p := range r.phases(s.brand.Spec.Suspend) {
@@ -219,16 +243,21 @@ func (r *Reconciler) run(ctx context.Context, s *scope) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
 		}
+		if s.aside != nil {
+			break
+		}
 	}
 	return errors.Join(errs...)
 }
 
 func (r *Reconciler) phases(suspended bool) []phase {
 	if suspended {
-		return []phase{{"classify", r.classify}, {"observe", r.observe}, {"diagnose", r.diagnose}}
+		return []phase{{"classify", r.classify}, {"contest", r.contest}, {"twin", r.findTwin}, {"observe", r.observe}, {"diagnose", r.diagnose}}
 	}
 	return []phase{
 		{"classify", r.classify},
+		{"contest", r.contest},
+		{"twin", r.findTwin},
 		{"resolve", r.resolve},
 		{"render", r.render},
 		{"pace", r.pace},
@@ -303,6 +332,12 @@ func (r *Reconciler) announce(s *scope) {
 	if s.templateChanged {
 		r.Recorder.Eventf(s.brand, nil, corev1.EventTypeNormal, "RolloutStarted", "Apply",
 			"the configuration, its credentials or the image changed: rolling out revision %s", s.brand.Status.ConfigRevision)
+	}
+	for _, warning := range []string{v1alpha1.ConditionContested, v1alpha1.ConditionBrandIDShared} {
+		c := meta.FindStatusCondition(s.brand.Status.Conditions, warning)
+		if c != nil && !meta.IsStatusConditionTrue(s.before.Status.Conditions, warning) {
+			r.Recorder.Eventf(s.brand, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", c.Message)
+		}
 	}
 	was := meta.FindStatusCondition(s.before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(s.brand.Status.Conditions, v1alpha1.ConditionReady)

@@ -22,9 +22,16 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	if s.resolved == nil {
 		return nil
 	}
+	moved, err := r.ledgerMoved(ctx, s)
+	if err != nil {
+		return err
+	}
 	values := []render.Value{}
 	objects := map[string]map[string][]byte{}
 	for _, need := range render.Needs(s.resolved) {
+		if moved && need.DSN {
+			continue // nobody should make the Secret of the wrong ledger
+		}
 		id := string(need.Source) + "/" + need.Name
 		data, read := objects[id]
 		if !read {
@@ -48,7 +55,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 			values = append(values, render.Value{Need: need, Bytes: value})
 		}
 	}
-	if _, missing := s.faultOf(v1alpha1.ConditionCredentialsResolved); !missing {
+	if _, missing := s.faultOf(v1alpha1.ConditionCredentialsResolved); !missing && !moved {
 		s.values = values
 	}
 	return nil

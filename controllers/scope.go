@@ -28,6 +28,12 @@ type scope struct {
 	// platform is the class and what comes with it. It is set by classify, and nil when
 	// that is not there or not valid.
 	platform *platform
+	// aside are the notes of the operator that has the brand, when this one stands back from
+	// it. It is set by contest.
+	aside *render.Notes
+	// twin is another BrandConnector of the brand, in words; empty when there is none. It is
+	// set by findTwin.
+	twin string
 	// values that the brand refers to. It is set by resolve when all are there.
 	values []render.Value
 	// written is when the newest of the objects with the values was written. It is set by
@@ -42,6 +48,8 @@ type scope struct {
 	// hold keeps the brand from taking up what was rendered; nil when it may. It is set
 	// by pace.
 	hold *hold
+	// noted is the platform's revision in the notes that apply writes on the Deployment.
+	noted string
 	// applied is true when apply came through with every object that it was to apply.
 	applied bool
 	// appliedGeneration is the Deployment's generation after apply; 0 when unknown.

@@ -169,6 +169,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 	if err != nil {
 		return fmt.Errorf("index brands by their class: %w", err)
 	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex); err != nil {
+		return fmt.Errorf("index brands by their number: %w", err)
+	}
 	if err := mgr.Add(r.fleet); err != nil {
 		return fmt.Errorf("add the roll-outs: %w", err)
 	}
@@ -193,6 +196,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, o C
 	} {
 		b = b.Owns(child, builder.OnlyMetadata, builder.WithPredicates(touched()))
 	}
+	b = b.Watches(&v1alpha1.BrandConnector{}, handler.EnqueueRequestsFromMapFunc(r.twins), builder.WithPredicates(cameOrWent()))
 	b = b.WatchesRawSource(source.Channel(r.fleet.wake, &handler.EnqueueRequestForObject{}))
 	if r.Classes {
 		b = b.Watches(&v1alpha1.ConnectorClass{}, handler.EnqueueRequestsFromMapFunc(r.brandsOf), builder.WithPredicates(predicate.GenerationChangedPredicate{}))

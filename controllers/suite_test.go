@@ -3,8 +3,10 @@
 package controllers_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"os"
@@ -143,6 +145,10 @@ type part struct {
 	ofFleet bool
 	image   string
 	rollout rollout.Policy
+	// key of the installation, when it is not the tests'.
+	key string
+	// answerWithin is how long another operator may take to answer.
+	answerWithin time.Duration
 }
 
 // newOperator sets an operator up as cmd/manager does.
@@ -180,7 +186,8 @@ func newOperator(ctx context.Context, config *rest.Config, registry prometheus.R
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),
 		Tracer: tracer, Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: served,
 		Classes: classes, Rollout: of.rollout,
-		Installation: render.Installation{Image: of.image, RevisionKey: []byte("key of the tests")},
+		Installation: render.Installation{Image: of.image, RevisionKey: []byte(cmp.Or(of.key, "key of the tests"))},
+		Namespace:    "hexiao-system", AnswerWithin: of.answerWithin,
 	})
 	return mgr, reconciler.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute, PartOfFleet: of.ofFleet})
 }
@@ -275,7 +282,7 @@ func (w *world) secret(name string, data map[string]string) {
 func (w *world) brand(name string, change ...func(*v1alpha1.BrandConnector)) *v1alpha1.BrandConnector {
 	b := &v1alpha1.BrandConnector{ObjectMeta: w.meta(name)}
 	b.Spec = v1alpha1.BrandConnectorSpec{
-		BrandID:   "11342",
+		BrandID:   w.brandID(name),
 		Keruyun:   v1alpha1.KeruyunSpec{CredentialsSecretRef: v1alpha1.LocalObjectReference{Name: "kry"}},
 		Providers: v1alpha1.ProvidersSpec{Zhimai: &v1alpha1.ZhimaiSpec{CredentialsSecretRef: v1alpha1.LocalObjectReference{Name: "zhimai"}}},
 		Routes: []v1alpha1.Route{{Name: "balance", Match: v1alpha1.RouteMatch{AssetMappingIDs: []string{"100001"}},
@@ -286,6 +293,13 @@ func (w *world) brand(name string, change ...func(*v1alpha1.BrandConnector)) *v1
 		c(b)
 	}
 	return b
+}
+
+// brandID is a number that no other brand has, in whatever world.
+func (w *world) brandID(name string) string {
+	sum := fnv.New64a()
+	fmt.Fprint(sum, w.namespace, "/", name)
+	return fmt.Sprint(sum.Sum64())
 }
 
 func (w *world) create(o client.Object) {

@@ -28,6 +28,12 @@ const (
 	ConditionUpToDate = "UpToDate"
 	// ConditionSuspended is there while spec.suspend is true.
 	ConditionSuspended = "Suspended"
+	// ConditionContested is there while two operators reconcile the brand: the one that
+	// stands back says it. All other conditions are those of the one that has the brand.
+	ConditionContested = "Contested"
+	// ConditionBrandIDShared is there while another BrandConnector has the same
+	// spec.brandID, and a ledger that is not known to be the same.
+	ConditionBrandIDShared = "BrandIDShared"
 )
 
 // ConditionRolledOut is a ConnectorClass's: True when every brand of the class that can
@@ -229,6 +235,25 @@ const (
 	// Do: nothing, unless it lasts: then see the condition RolledOut of the brand's class,
 	// or the operator's log where it has none.
 	ReasonRolloutPending = "RolloutPending"
+	// ReasonManagedByAnother says that this operator had made the brand's Pods, and another
+	// installation made them anew. Writing back would restart them without end, so this one
+	// stands back and writes nothing more. Ready stays that of the one that has the brand,
+	// which serves and is kept up to date.
+	//
+	// On: Contested=True
+	// Do: give each operator a watchLabelSelector or watchNamespaces of its own, or
+	// uninstall one. Then set the annotation reconcile.fluxcd.io/requestedAt: the operator
+	// that is left answers, at once if it has the brand, else within a minute or two by
+	// taking it over, which restarts the Pods once.
+	ReasonManagedByAnother = "ManagedByAnother"
+	// ReasonSeparateLedgers says that another BrandConnector redeems for the same brand and
+	// knows nothing of what this one did: a till whose repeated request comes to the other
+	// one may have a member charged twice. Ready stays as it is.
+	//
+	// On: BrandIDShared=True
+	// Do: delete the one that is not needed; one that is another brand has to be made anew
+	// with the right brandID. While a brand moves, nothing, if both record in one PostgreSQL database and schema.
+	ReasonSeparateLedgers = "SeparateLedgers"
 	// ReasonRolledOut says that every brand that can take part runs what the class makes
 	// of it.
 	//
@@ -242,6 +267,14 @@ const (
 	// Do: wait. When the message says that no canary can take part, mend or resume one, or
 	// change spec.rollout.canary.
 	ReasonRollingOut = "RollingOut"
+	// ReasonNoCanary says that brands wait with a change for canaries, while the canary
+	// selector matches no brand of the class: they would wait for ever. The selector may
+	// have a typing error, or the canary is gone.
+	//
+	// On class: Ready=False RolledOut=False Stalled=True
+	// Do: give a brand the label, or change spec.rollout.canary or leave it out; it is seen
+	// at once.
+	ReasonNoCanary = "NoCanary"
 	// ReasonRolloutHalted says that a roll-out has halted: a canary, or as many brands as
 	// may restart at a time, did not become available.
 	//

@@ -140,7 +140,7 @@ func addController(ctx context.Context, mgr ctrl.Manager, s *settings, tel *tele
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),
 		Tracer: tel.Tracer(), Clock: clock.RealClock{}, Metrics: metrics,
 		Installation: s.installation, GatewayAPI: s.gatewayAPI,
-		Classes: s.connectorClasses, Rollout: s.rollout,
+		Classes: s.connectorClasses, Rollout: s.rollout, Namespace: s.namespace,
 	})
 	if err := reconciler.SetupWithManager(ctx, mgr, s.controller); err != nil {
 		return fmt.Errorf("set up the controller: %w", err)

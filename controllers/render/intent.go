@@ -24,6 +24,9 @@ type Intent struct {
 	Values string
 }
 
+// KeyID names an installation's key, as an Intent does.
+func KeyID(key []byte) string { return hex.EncodeToString(keyed(key, []byte("key"))[:4]) }
+
 // IntentOf a brand that no class was laid under yet.
 func IntentOf(key []byte, b *v1alpha1.BrandConnector, values []Value) (Intent, error) {
 	own := b.OwnSpec()
@@ -44,7 +47,7 @@ func IntentOf(key []byte, b *v1alpha1.BrandConnector, values []Value) (Intent, e
 	}
 	short := func(hash []byte) string { return hex.EncodeToString(hash[:8]) }
 	return Intent{
-		Key:    short(keyed(key, []byte("key")))[:8],
+		Key:    KeyID(key),
 		Spec:   short(keyed(key, []byte("spec"), spec)),
 		Values: short(keyed(key, append([][]byte{[]byte("values")}, parts...)...)),
 	}, nil

@@ -148,6 +148,10 @@ func (s *Survey) Phase(p Policy) Phase {
 	}
 }
 
+// WithoutCanary says that brands wait for canaries, and the selector matches no brand: they
+// would wait for ever.
+func (s *Survey) WithoutCanary(p Policy) bool { return s.Phase(p) == Canaries && s.Canaries == 0 }
+
 // Candidate is a brand whose Pods would start anew.
 type Candidate struct {
 	Canary bool

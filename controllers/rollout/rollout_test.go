@@ -101,6 +101,23 @@ func TestASelectorThatMatchesNobodyHoldsEverybody(t *testing.T) {
 	if v := rollout.Decide(p, survey(p, waiting), rollout.Candidate{}); v.Go || v.Phase != rollout.Canaries {
 		t.Errorf("verdict %+v", v)
 	}
+	for name, tc := range map[string]struct {
+		members []rollout.Member
+		policy  rollout.Policy
+		want    bool
+	}{
+		"brands wait":                             {[]rollout.Member{waiting, current}, p, true},
+		"all are current":                         {[]rollout.Member{current}, p, false},
+		"the canary is apart":                     {[]rollout.Member{waiting, canaryApart}, p, false},
+		"the canaries are current":                {[]rollout.Member{current, canaryProven}, p, false},
+		"no canaries are asked for":               {[]rollout.Member{waiting}, rollout.Policy{MaxConcurrent: 2}, false},
+		"the roll-out is paused, which says more": {[]rollout.Member{waiting}, rollout.Policy{MaxConcurrent: 2, Paused: true, Canaries: p.Canaries}, false},
+	} {
+		s := survey(tc.policy, tc.members...)
+		if got := s.WithoutCanary(tc.policy); got != tc.want {
+			t.Errorf("%s: without a canary: %v", name, got)
+		}
+	}
 }
 
 func TestThePhaseOfARollout(t *testing.T) {

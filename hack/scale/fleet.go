@@ -172,7 +172,7 @@ func brandOf(name string) *v1alpha1.BrandConnector {
 	credentials := v1alpha1.LocalObjectReference{Name: secretOf(name)}
 	b := &v1alpha1.BrandConnector{ObjectMeta: metav1.ObjectMeta{Namespace: fleetNamespace, Name: name}}
 	b.Spec = v1alpha1.BrandConnectorSpec{
-		BrandID:   "11342",
+		BrandID:   name, // each brand is another one
 		Keruyun:   v1alpha1.KeruyunSpec{CredentialsSecretRef: credentials},
 		Providers: v1alpha1.ProvidersSpec{Zhimai: &v1alpha1.ZhimaiSpec{CredentialsSecretRef: credentials}},
 		Routes: []v1alpha1.Route{{

@@ -87,7 +87,8 @@ func (s *Snapshot) about() []string {
 // dull are conditions that say what everybody hopes.
 func dull(c metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended:
+	case v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionSuspended,
+		v1alpha1.ConditionContested, v1alpha1.ConditionBrandIDShared:
 		return c.Status != metav1.ConditionTrue
 	}
 	return c.Status == metav1.ConditionTrue
