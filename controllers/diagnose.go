@@ -61,8 +61,8 @@ func (d *diagnosis) after(message string) string {
 // maxPods is how many of a brand's Pods are looked at.
 const maxPods = 20
 
-// Pods are looked at soon after a change, and then each time after half the time that
-// went by; but not less often than this.
+// Pods are looked at soon after Ready or the roll-out came to another state, and then each
+// time after half the time that went by; but not less often than this.
 const soonest, latest = 5 * time.Second, time.Minute
 
 // diagnose fills s.diagnosis. While all Pods are available it asks for nothing but an
@@ -74,7 +74,7 @@ func (r *Reconciler) diagnose(ctx context.Context, s *scope) error {
 	if s.deployment == nil || available(s) {
 		return nil
 	}
-	s.diagnosis.lookAgain = lookAgain(s.before.Status.Conditions, r.Clock.Now())
+	s.diagnosis.lookAgain = lookAgain(s.before.Status.Conditions, s.deployment, r.Clock.Now())
 	p, err := r.podProblem(ctx, s)
 	if err != nil {
 		return err
@@ -92,12 +92,17 @@ func available(s *scope) bool {
 	return rolledOut(s.deployment, s.appliedGeneration) && c != nil && c.Status == corev1.ConditionTrue
 }
 
-func lookAgain(conditions []metav1.Condition, now time.Time) time.Duration {
+func lookAgain(conditions []metav1.Condition, d *appsv1.Deployment, now time.Time) time.Duration {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	if ready == nil {
 		return soonest
 	}
-	return min(max(now.Sub(ready.LastTransitionTime.Time)/2, soonest), latest)
+	changed := ready.LastTransitionTime.Time
+	// A roll-out may take the place of one that got nowhere: Ready says the same of both.
+	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.LastUpdateTime.After(changed) {
+		changed = c.LastUpdateTime.Time
+	}
+	return min(max(now.Sub(changed)/2, soonest), latest)
 }
 
 // podProblem is the worst problem of the Pods of the newest template. Those of an earlier

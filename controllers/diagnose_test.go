@@ -297,11 +297,16 @@ func TestNoCredentialIsRepeatedFromAPodsStatus(t *testing.T) {
 func TestPodsAreLookedAtLessOftenAsTimeGoesBy(t *testing.T) {
 	for since, want := range map[time.Duration]time.Duration{0: soonest, 8 * time.Second: soonest, 40 * time.Second: 20 * time.Second, time.Hour: latest} {
 		conditions := []metav1.Condition{{Type: v1alpha1.ConditionReady, LastTransitionTime: metav1.NewTime(noon.Add(-since))}}
-		if got := lookAgain(conditions, noon); got != want {
+		if got := lookAgain(conditions, &appsv1.Deployment{}, noon); got != want {
 			t.Errorf("after %s it is looked again in %s, want %s", since, got, want)
 		}
+		d := &appsv1.Deployment{}
+		d.Status.Conditions = []appsv1.DeploymentCondition{{Type: appsv1.DeploymentProgressing, LastUpdateTime: metav1.NewTime(noon.Add(-20 * time.Second))}}
+		if got, want := lookAgain(conditions, d, noon), min(want, 10*time.Second); got != want {
+			t.Errorf("after %s, and 20 s of another roll-out, it is looked again in %s, want %s", since, got, want)
+		}
 	}
-	if got := lookAgain(nil, noon); got != soonest {
+	if got := lookAgain(nil, nil, noon); got != soonest {
 		t.Errorf("at the first look: %s", got)
 	}
 }
