@@ -188,8 +188,8 @@ func (v *validator) zhimai(p *field.Path, z *ZhimaiSpec) {
 	v.enum(p.Child("signatureKeys"), string(z.SignatureKeys), "LowerCamel", "Capitalized")
 	v.enum(p.Child("paymentToken"), string(z.PaymentToken), "None", "PayPassword")
 	v.enum(p.Child("couponCodes"), string(z.CouponCodes), "CouponID", "ScanCode")
-	v.set(p.Child("refusedCodes"), z.RefusedCodes, 64)
-	v.set(p.Child("rateLimitCodes"), z.RateLimitCodes, 64)
+	v.set(p.Child("refusedCodes"), z.RefusedCodes)
+	v.set(p.Child("rateLimitCodes"), z.RateLimitCodes)
 	v.enum(p.Child("repeatRefusals"), string(z.RepeatRefusals), "Nothing", "Final")
 	v.enum(p.Child("changeAmountUnit"), string(z.ChangeAmountUnit), "Yuan", "Fen")
 	v.enum(p.Child("couponIDs"), string(z.CouponIDs), "Text", "Number")
@@ -238,7 +238,7 @@ func (v *validator) alsc(p *field.Path, a *AlscSpec) {
 		v.invalid(p, a.ChipCard, "chipCard CardID cannot go with inDoubt ReplaySameRequestID: the number is not kept, so the call cannot be repeated; use Query")
 	}
 	v.enum(p.Child("repeatRefusals"), string(a.RepeatRefusals), "Nothing", "Final")
-	v.set(p.Child("notFoundCodes"), a.NotFoundCodes, 64)
+	v.set(p.Child("notFoundCodes"), a.NotFoundCodes)
 	v.optional(p.Child("remark"), a.Remark, 256, anyText)
 	if len(a.ExtInfo) > 32 {
 		v.errs = append(v.errs, field.TooMany(p.Child("extInfo"), len(a.ExtInfo), 32))
@@ -253,18 +253,18 @@ func (v *validator) limits(p *field.Path, l *ProviderLimits) {
 		"lateAnswerWindow must be between 1s and 5m")
 }
 
-// Bounds of the routes. An API server compares each id with each of the other routes',
+// Bounds of the routes, and of lists of codes. An API server compares each id with each of the other routes',
 // and it bounds that work: with more of either it would refuse the rule, or a full brand.
 const (
 	maxRoutes   = 16
 	maxMappings = 64
 )
 
-// set demands that a list, which may be absent, has no doubles and only texts of
+// set demands that a list, which may be absent, has no doubles and at most 64 texts of
 // up to 64 characters.
-func (v *validator) set(p *field.Path, items []string, most int) {
-	if len(items) > most {
-		v.errs = append(v.errs, field.TooMany(p, len(items), most))
+func (v *validator) set(p *field.Path, items []string) {
+	if len(items) > maxMappings {
+		v.errs = append(v.errs, field.TooMany(p, len(items), maxMappings))
 	}
 	seen := map[string]bool{}
 	for i, item := range items {
@@ -296,7 +296,7 @@ func (v *validator) routes(p *field.Path, s *BrandConnectorSpec) {
 		if len(r.Match.AssetMappingIDs) == 0 {
 			v.required(ids, "name at least one assetMappingId")
 		}
-		v.set(ids, r.Match.AssetMappingIDs, maxMappings)
+		v.set(ids, r.Match.AssetMappingIDs)
 		for at, id := range r.Match.AssetMappingIDs {
 			if before, ok := routed[id]; ok && before != r.Name {
 				v.invalid(ids.Index(at), id, fmt.Sprintf("the route %s has this id already; the first route wins, so this one could never match it: name each id in one route", before))
