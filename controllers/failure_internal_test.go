@@ -51,7 +51,8 @@ func against(t *testing.T, b *v1alpha1.BrandConnector, funcs interceptor.Funcs) 
 		objects = append(objects, secret)
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(b).
-		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).WithInterceptorFuncs(funcs).Build()
+		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).
+		WithIndex(&v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex).WithInterceptorFuncs(funcs).Build()
 	metrics, err := NewMetrics(prometheus.NewRegistry(), c)
 	if err != nil {
 		t.Fatal(err)
