@@ -48,7 +48,8 @@ type class struct {
 	object *v1alpha1.ConnectorClass
 }
 
-// Read reads files, all YAML and JSON files of directories, and for "-" the reader in.
+// Read reads files, all YAML and JSON files of directories, and for "-" the reader in. A
+// file of a directory that holds no Kubernetes object is ignored: nobody named it.
 func Read(in io.Reader, paths ...string) (*Set, error) {
 	set := &Set{}
 	var errs []error
@@ -59,7 +60,7 @@ func Read(in io.Reader, paths ...string) (*Set, error) {
 			continue
 		}
 		for _, file := range files {
-			errs = append(errs, set.readFile(in, file))
+			errs = append(errs, set.readFile(in, file, file != path))
 		}
 	}
 	return set, errors.Join(append(errs, set.twice())...)
@@ -92,7 +93,8 @@ func expand(path string) ([]string, error) {
 	return files, nil
 }
 
-func (s *Set) readFile(in io.Reader, file string) error {
+// readFile reads a file; found is one of a directory.
+func (s *Set) readFile(in io.Reader, file string, found bool) error {
 	name := file
 	var raw []byte
 	var err error
@@ -112,9 +114,24 @@ func (s *Set) readFile(in io.Reader, file string) error {
 		if len(docs) > 1 {
 			source = fmt.Sprintf("%s:%d", name, d.line)
 		}
+		if found && !isObject(d.text) {
+			s.Ignored = append(s.Ignored, source+": no Kubernetes object")
+			continue
+		}
 		errs = append(errs, s.add(source, d.text))
 	}
 	return errors.Join(errs...)
+}
+
+// isObject says whether a document may be a Kubernetes object. One that cannot be parsed
+// may: it is to be refused, and not passed over.
+func isObject(raw []byte) bool {
+	var document any
+	if err := yaml.Unmarshal(raw, &document); err != nil {
+		return true
+	}
+	object, is := document.(map[string]any)
+	return is && (object["kind"] != nil || object["apiVersion"] != nil)
 }
 
 // document is a document of a stream. Lines before it are empty in its text, so that
@@ -168,10 +185,21 @@ type head struct {
 	Items []json.RawMessage `json:"items"`
 }
 
+// explainHead puts a decoder's error of the head into words. Of the fields it knows few.
+func explainHead(raw []byte, err error) error {
+	var lines []error
+	for line := range strings.SplitSeq(explain(raw, &head{}, err).Error(), "\n") {
+		if !strings.HasPrefix(line, "unknown field") {
+			lines = append(lines, errors.New(line))
+		}
+	}
+	return errors.Join(lines...)
+}
+
 func (s *Set) add(source string, raw []byte) error {
 	var h head
 	if err := yaml.Unmarshal(raw, &h); err != nil {
-		return fmt.Errorf("%s: it is no YAML object: %w", source, err)
+		return fmt.Errorf("%s: it is no Kubernetes object: %w", source, explainHead(raw, err))
 	}
 	what := strings.TrimSpace(h.Kind + " " + h.Metadata.Name)
 	switch {
@@ -208,7 +236,7 @@ func decode(source, what string, raw []byte, into any) error {
 		return nil
 	}
 	var errs []error
-	for line := range strings.SplitSeq(err.Error(), "\n") {
+	for line := range strings.SplitSeq(explain(raw, into, err).Error(), "\n") {
 		errs = append(errs, fmt.Errorf("%s: %s: %s", source, what, line))
 	}
 	return errors.Join(errs...)

@@ -126,6 +126,8 @@ func (p *Preview) withoutClass(s *state, brand *v1alpha1.BrandConnector, hidden 
 	case used != nil || name != "":
 		p.problem("it cannot be compared: ConnectorClass %s gives values to the brand, and you may not read it: ask the platform team for the right to get connectorclasses",
 			className(name, used))
+	case brand.Spec.Ledger.String() == "":
+		p.problem("it cannot be compared: spec.ledger is missing, so that a ConnectorClass has to give one, and you may not read ConnectorClasses: ask the platform team for the right to get them")
 	default:
 		p.note("you may not read ConnectorClasses: the brand is shown without one; if there is one called %q, it gives values that are not shown", v1alpha1.DefaultConnectorClass)
 		return true

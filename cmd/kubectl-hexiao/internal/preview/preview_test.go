@@ -45,6 +45,7 @@ func TestWhereClassesMayNotBeReadTheOperatorsWordCounts(t *testing.T) {
 		there  *state
 		named  string
 		hidden bool
+		bare   bool // no ledger of its own
 		want   Preview
 		shown  bool
 	}{
@@ -54,11 +55,15 @@ func TestWhereClassesMayNotBeReadTheOperatorsWordCounts(t *testing.T) {
 		"the operator used the default one":   {there: live("", &v1alpha1.ResolvedStatus{ConnectorClassName: "default"}), hidden: true, want: Preview{Problems: []string{"it cannot be compared: ConnectorClass default gives values to the brand, and you may not read it: ask the platform team for the right to get connectorclasses"}}},
 		"the file names another than it used": {there: live("", &v1alpha1.ResolvedStatus{}), named: "gold", hidden: true, want: Preview{Problems: []string{"it cannot be compared: ConnectorClass gold gives values to the brand, and you may not read it: ask the platform team for the right to get connectorclasses"}}},
 		"the file names none any more":        {there: live("gold", &v1alpha1.ResolvedStatus{ConnectorClassName: "gold"}), hidden: true, shown: true, want: Preview{Notes: []string{`you may not read ConnectorClasses: the brand is shown without one; if there is one called "default", it gives values that are not shown`}}},
+		"a new brand without a ledger":        {there: &state{}, hidden: true, bare: true, want: Preview{Problems: []string{"it cannot be compared: spec.ledger is missing, so that a ConnectorClass has to give one, and you may not read ConnectorClasses: ask the platform team for the right to get them"}}},
 		"the operator has not looked":         {there: live("", nil), hidden: true, shown: true, want: Preview{Notes: []string{`you may not read ConnectorClasses: the brand is shown without one; if there is one called "default", it gives values that are not shown`}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, brand := &Preview{}, &v1alpha1.BrandConnector{}
 			brand.Spec.ConnectorClassName = c.named
+			if !c.bare {
+				brand.Spec.Ledger.Embedded = &v1alpha1.EmbeddedLedger{}
+			}
 			if shown := got.withoutClass(c.there, brand, c.hidden); shown != c.shown {
 				t.Errorf("shown is %v", shown)
 			}
