@@ -64,8 +64,8 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		}
 	}
 	s.applied = all
-	if !all {
-		r.fleet.forget(s.key)
+	if !all && s.appliedGeneration == 0 {
+		r.fleet.forget(s.key) // its Pods do not start anew
 	}
 	if all && s.rotated {
 		began := s.written

@@ -59,9 +59,19 @@ type fleet struct {
 type group struct {
 	platform *platform
 	survey   rollout.Survey
+	seen     map[types.NamespacedName]sighting // what was surveyed
 	at       time.Time
-	admitted map[types.NamespacedName]bool
+	// admitted are the brands that were told to go and are not seen to have gone, with
+	// the revision that they were told to take up.
+	admitted map[types.NamespacedName]string
 	waiting  map[types.NamespacedName]rollout.Candidate
+}
+
+// sighting is how a brand was seen to stand, and the revision that it was seen to have
+// taken up.
+type sighting struct {
+	state    rollout.State
+	revision string
 }
 
 func newFleet(reader client.Reader, c clock.PassiveClock) *fleet {
@@ -74,40 +84,60 @@ func (f *fleet) decide(ctx context.Context, p *platform, brand types.NamespacedN
 	defer f.mu.Unlock()
 	g := f.groups[p.name()]
 	if g == nil {
-		g = &group{admitted: map[types.NamespacedName]bool{}, waiting: map[types.NamespacedName]rollout.Candidate{}}
+		g = &group{admitted: map[types.NamespacedName]string{}, waiting: map[types.NamespacedName]rollout.Candidate{}}
 		f.groups[p.name()] = g
 	}
+	for _, other := range f.groups {
+		if other != g {
+			other.forget(brand) // it has moved
+		}
+	}
 	if g.platform == nil || g.platform.revision != p.revision {
-		clear(g.admitted)
 		g.at = time.Time{}
 	}
 	g.platform = p
 	if err := f.refresh(ctx, g, f.listing(ctx)); err != nil {
 		return rollout.Verdict{}, err
 	}
-	v := rollout.Decide(p.policy, g.survey, c)
+	v := g.judge(&g.survey, brand, c)
 	delete(g.waiting, brand)
 	switch {
 	case !v.Go:
 		g.waiting[brand] = c
-	case v.Counts && !g.admitted[brand]:
-		g.admitted[brand] = true
-		g.survey.Admit()
+	case v.Counts:
+		g.admitted[brand] = p.revision
 	}
 	return v, nil
 }
 
-// forget a brand that is gone, or that was told to go and could not.
+// judge a candidate by a survey, and count it there when it may go.
+func (g *group) judge(survey *rollout.Survey, brand types.NamespacedName, c rollout.Candidate) rollout.Verdict {
+	is := g.seen[brand].state
+	_, told := g.admitted[brand]
+	counted := told || is.HasPlace()
+	c.Placed = c.Placed || counted
+	v := rollout.Decide(g.platform.policy, *survey, c)
+	if v.Go && v.Counts && !counted {
+		survey.Admit(is)
+	}
+	return v
+}
+
+// forget a brand that is gone, that takes no part, or that was told to go and could not.
 func (f *fleet) forget(brand types.NamespacedName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, g := range f.groups {
-		if g.admitted[brand] {
-			g.at = time.Time{}
-		}
-		delete(g.admitted, brand)
-		delete(g.waiting, brand)
+		g.forget(brand)
 	}
+}
+
+func (g *group) forget(brand types.NamespacedName) {
+	if _, told := g.admitted[brand]; told {
+		g.at = time.Time{}
+	}
+	delete(g.admitted, brand)
+	delete(g.waiting, brand)
 }
 
 // settled takes a brand that is not held off the list of those that wait.
@@ -129,25 +159,26 @@ func (f *fleet) refresh(ctx context.Context, g *group, deployments listing) erro
 	if err != nil {
 		return err
 	}
-	for brand := range g.admitted {
-		if seen[brand] != rollout.Waiting {
+	for brand, told := range g.admitted {
+		is, ok := seen[brand]
+		if !ok || is.revision == told || is.revision == g.platform.revision {
 			delete(g.admitted, brand)
 			continue
 		}
-		survey.Admit()
+		survey.Admit(is.state)
 	}
-	g.survey, g.at = survey, now
+	g.survey, g.seen, g.at = survey, seen, now
 	return nil
 }
 
-// take a survey of a class from the cache, with the state of each brand.
-func (f *fleet) take(ctx context.Context, p *platform, list listing) (rollout.Survey, map[types.NamespacedName]rollout.State, error) {
+// take a survey of a class from the cache, with how each brand was seen.
+func (f *fleet) take(ctx context.Context, p *platform, list listing) (rollout.Survey, map[types.NamespacedName]sighting, error) {
 	var survey rollout.Survey
 	deployments, err := list()
 	if err != nil {
 		return survey, nil, err
 	}
-	states := map[types.NamespacedName]rollout.State{}
+	seen := map[types.NamespacedName]sighting{}
 	now := f.clock.Now()
 	for _, name := range indexed(p.name()) {
 		var brands v1alpha1.BrandConnectorList
@@ -161,11 +192,11 @@ func (f *fleet) take(ctx context.Context, p *platform, list listing) (rollout.Su
 			if f.isAside(key) {
 				m.State = rollout.Apart
 			}
-			states[key] = m.State
+			seen[key] = sighting{state: m.State, revision: revisionOf(deployments[key])}
 			survey.Add(m, p.policy, now)
 		}
 	}
-	return survey, states, nil
+	return survey, seen, nil
 }
 
 // indexed are the values that the brands of a class have in the index: those of the default
@@ -201,33 +232,69 @@ func (f *fleet) deployments(ctx context.Context) (map[types.NamespacedName]*apps
 	return byKey, nil
 }
 
+// revisionOf the platform that a Deployment was made under; empty when there is none.
+func revisionOf(d *appsv1.Deployment) string {
+	if d == nil {
+		return ""
+	}
+	return d.Annotations[render.AnnotationPlatformRevision]
+}
+
 // memberOf says how a brand stands towards the newest revision of its platform.
 func memberOf(b *v1alpha1.BrandConnector, d *appsv1.Deployment, p *platform) rollout.Member {
 	m := rollout.Member{Name: b.Namespace + "/" + b.Name, Canary: isCanary(b, p)}
-	if d == nil || b.Spec.Suspend || !b.DeletionTimestamp.IsZero() || !metav1.IsControlledBy(d, b) {
-		return m
-	}
-	notes := render.NotesOf(d.Annotations)
-	platforms := notes.Cause == render.CausePlatform
 	switch {
-	case notes.Platform != p.revision && stalledByItself(b):
-		m.State = rollout.Apart
-	case notes.Platform != p.revision:
-		m.State = rollout.Waiting
+	case d == nil || b.Spec.Suspend || !b.DeletionTimestamp.IsZero() || !metav1.IsControlledBy(d, b):
+	case m.Canary && hasNoPods(d): // it would prove anything
+	case revisionOf(d) != p.revision:
+		m.State = stateOfOlder(b, d)
 	case rolledOut(d, 0):
 		m.State, m.AvailableSince = rollout.Current, availableSince(d)
-	case rolloutHasFailed(d) && (platforms || m.Canary):
+	case rolloutHasFailed(d) && (isThePlatforms(d) || m.Canary):
 		// A canary that fails speaks against the platform, whoever started its Pods.
 		m.State = rollout.Failed
 	case rolloutHasFailed(d):
 		m.State = rollout.Apart
-	case platforms:
+	case isThePlatforms(d):
 		m.State = rollout.Rolling
 	default:
 		m.State = rollout.Current
 	}
 	return m
 }
+
+// stateOfOlder is the state of a brand that runs an older revision. One that has not come
+// through with that has its place still: its Pods restart, or it goes before all others.
+func stateOfOlder(b *v1alpha1.BrandConnector, d *appsv1.Deployment) rollout.State {
+	keeps, stalled := keepsPlace(d), stalledByItself(b)
+	switch {
+	case keeps && !(stalled && rolloutHasFailed(d)):
+		return rollout.Rolling
+	case stalled:
+		return rollout.Apart
+	default:
+		return rollout.Waiting
+	}
+}
+
+// isThePlatforms is true for Pods that were started for the platform's change.
+func isThePlatforms(d *appsv1.Deployment) bool {
+	return render.NotesOf(d.Annotations).Cause == render.CausePlatform
+}
+
+// keepsPlace is true for a brand whose Pods were started for the platform's change and
+// that has not come through with it: the roll-out goes on, or failed.
+func keepsPlace(d *appsv1.Deployment) bool {
+	if !isThePlatforms(d) || rolledOut(d, 0) {
+		return false
+	}
+	// Kubernetes says once that a roll-out is over; a Pod that is lost later begins none.
+	// Of one that goes back to an earlier ReplicaSet it may not take that back at once.
+	c := deploymentCondition(d, appsv1.DeploymentProgressing)
+	return c == nil || c.Reason != "NewReplicaSetAvailable" || d.Status.UpdatedReplicas != d.Status.Replicas
+}
+
+func hasNoPods(d *appsv1.Deployment) bool { return d.Spec.Replicas != nil && *d.Spec.Replicas == 0 }
 
 func isCanary(b *v1alpha1.BrandConnector, p *platform) bool {
 	return p.policy.Canaries != nil && p.policy.Canaries.Matches(labels.Set(b.Labels))
@@ -240,11 +307,20 @@ func stalledByItself(b *v1alpha1.BrandConnector) bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.Reason != v1alpha1.ReasonRolloutFailed
 }
 
+// availableSince is since when all Pods of a Deployment that is rolled out have been
+// available; zero when that is not said. The roll-out's end does not move when a Pod is
+// lost later and comes back.
 func availableSince(d *appsv1.Deployment) time.Time {
-	if c := deploymentCondition(d, appsv1.DeploymentProgressing); c != nil && c.Status == corev1.ConditionTrue {
-		return c.LastUpdateTime.Time
+	rolled, available := deploymentCondition(d, appsv1.DeploymentProgressing), deploymentCondition(d, appsv1.DeploymentAvailable)
+	for _, c := range []*appsv1.DeploymentCondition{rolled, available} {
+		if c == nil || c.Status != corev1.ConditionTrue {
+			return time.Time{}
+		}
 	}
-	return time.Time{}
+	if available.LastTransitionTime.After(rolled.LastUpdateTime.Time) {
+		return available.LastTransitionTime.Time
+	}
+	return rolled.LastUpdateTime.Time
 }
 
 // Start brings waiting brands back as places become free, until ctx ends.
@@ -289,14 +365,9 @@ func (f *fleet) due(ctx context.Context) []types.NamespacedName {
 		slices.SortFunc(brands, func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) })
 		survey := g.survey
 		for _, brand := range brands {
-			v := rollout.Decide(g.platform.policy, survey, g.waiting[brand])
-			if !v.Go {
-				continue
+			if g.judge(&survey, brand, g.waiting[brand]).Go {
+				due = append(due, brand)
 			}
-			if v.Counts {
-				survey.Admit()
-			}
-			due = append(due, brand)
 		}
 	}
 	return due

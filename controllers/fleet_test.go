@@ -101,6 +101,16 @@ func (w *world) waitImages(want string, names ...string) {
 	})
 }
 
+// startedFor sees whose change brands' Pods were started for last.
+func (w *world) startedFor(want render.Cause, names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		if got := render.NotesOf(w.deployment(name).Annotations).Cause; got != want {
+			w.t.Errorf("the Pods of %s were started for the change of %q, want %q", name, got, want)
+		}
+	}
+}
+
 func ofClass(class string, labels ...string) func(*v1alpha1.BrandConnector) {
 	return func(b *v1alpha1.BrandConnector) {
 		b.Spec.ConnectorClassName = class
@@ -220,6 +230,8 @@ func TestAChangeOfTheClassReachesTheCanaryFirstAndTheOthersOneByOne(t *testing.T
 	if got := w.classStatus(class, v1alpha1.ReasonRollingOut).Brands; got.Total != 3 || got.Current+got.Waiting+got.Rolling != 3 {
 		t.Errorf("brands: %+v", got)
 	}
+	w.startedFor(render.CausePlatform, "c")
+	w.startedFor(render.CauseBrand, "a", "b") // which created them
 	w.rollOutNewest("c")
 	w.waitImages("2 1 2", names...)
 	w.settled("b")
@@ -230,9 +242,29 @@ func TestAChangeOfTheClassReachesTheCanaryFirstAndTheOthersOneByOne(t *testing.T
 	for _, name := range names {
 		w.condition(name, v1alpha1.ConditionUpToDate, metav1.ConditionTrue, v1alpha1.ReasonCurrent)
 	}
+	w.startedFor(render.CausePlatform, names...)
 	if diff := cmp.Diff(v1alpha1.ClassBrands{Total: 3, Current: 3}, w.classStatus(class, v1alpha1.ReasonRolledOut).Brands); diff != "" {
 		t.Errorf("brands (-want +got):\n%s", diff)
 	}
+
+	// A rotation takes no place from those who wait, be it the whole class's.
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image, s.Rollout.Paused = "connector:3", true })
+	before := map[string]string{}
+	for _, name := range names {
+		w.condition(name, v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+		before[name] = w.revision(name)
+	}
+	w.secret("zhimai", map[string]string{"openId": "i", "openKey": "rotated", "grantCode": "g"})
+	for _, name := range names {
+		w.eventually(func() string {
+			if w.revision(name) == before[name] {
+				return "the rotation of " + name + " is not rolled out"
+			}
+			return ""
+		})
+	}
+	w.waitImages("2 2 2", names...)
+	w.startedFor(render.CauseBrand, names...)
 }
 
 func TestACanaryThatFailsHaltsTheRolloutAndCostsNobodyElseAnything(t *testing.T) {
@@ -252,6 +284,7 @@ func TestACanaryThatFailsHaltsTheRolloutAndCostsNobodyElseAnything(t *testing.T)
 	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:broken" })
 	w.waitImages("broken 1", "canary", "steady")
 	w.failRollOut("canary")
+	w.startedFor(render.CausePlatform, "canary")
 	status := w.classStatus(class, v1alpha1.ReasonRolloutHalted)
 	halted := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionRolledOut)
 	if halted == nil || halted.Status != metav1.ConditionFalse || !strings.Contains(halted.Message, w.namespace+"/canary") ||
@@ -291,6 +324,7 @@ func TestACanaryThatFailsHaltsTheRolloutAndCostsNobodyElseAnything(t *testing.T)
 		}
 		return ""
 	})
+	w.startedFor(render.CauseBrand, "steady")
 	rotated := w.revision("steady")
 	w.settled("steady")
 	if got := w.images("steady"); got != "1" || w.revision("steady") != rotated {
@@ -463,4 +497,50 @@ func TestALedgerDoesNotMoveWithAClass(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+func TestABrandThatFailedWithTheClassKeepsItsPlaceWhateverStartsItsPodsNext(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(s *v1alpha1.ConnectorClassSpec) { s.Rollout = v1alpha1.RolloutPolicy{MaxConcurrent: 1} })
+	for _, name := range []string{"a", "b"} {
+		w.create(w.brand(name, ofClass(class)))
+		w.rollOutNewest(name)
+		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	took := "a"
+	held := func() {
+		t.Helper()
+		w.startedFor(render.CausePlatform, took)
+		w.failRollOut(took)
+		w.condition(took, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonRolloutFailed)
+		status := w.classStatus(class, v1alpha1.ReasonRolloutHalted)
+		if diff := cmp.Diff(v1alpha1.ClassBrands{Total: 2, Waiting: 1, Failed: 1}, status.Brands); diff != "" {
+			t.Errorf("brands (-want +got):\n%s", diff)
+		}
+	}
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:broken" })
+	w.eventually(func() string {
+		if w.images("b") == "broken" {
+			took = "b"
+		}
+		if got := w.images("a", "b"); got != "broken 1" && got != "1 broken" {
+			return "images " + got
+		}
+		return ""
+	})
+	held()
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:worse" })
+	w.waitImages("worse", took)
+	held()
+
+	before := w.revision(took)
+	w.change(took, func(b *v1alpha1.BrandConnector) { b.Spec.PartialFailure = v1alpha1.PartialFailureReverse })
+	w.eventually(func() string {
+		if w.revision(took) == before {
+			return "the team's change is not rolled out"
+		}
+		return ""
+	})
+	held()
 }

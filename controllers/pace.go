@@ -147,10 +147,10 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, live *appsv1.Deploymen
 	s.rotated = h.values
 	own := h.spec || h.values
 	if own && was.Platform == notes.Platform {
-		return render.CauseBrand, nil
+		return causeOfOwn(live), nil
 	}
 	v, err := r.fleet.decide(ctx, s.platform, s.key, rollout.Candidate{
-		Canary: isCanary(s.brand, s.platform), Own: own, Idle: rolloutHasFailed(live) || (live.Spec.Replicas != nil && *live.Spec.Replicas == 0)})
+		Canary: isCanary(s.brand, s.platform), Own: own, Idle: rolloutHasFailed(live) || hasNoPods(live), Placed: keepsPlace(live)})
 	if err != nil {
 		return "", err
 	}
@@ -163,6 +163,16 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, live *appsv1.Deploymen
 		return render.CausePlatform, nil
 	}
 	return render.CauseBrand, nil
+}
+
+// causeOfOwn is whose change a brand's Pods are started for when its team, or a rotation,
+// starts them: still the platform's, as long as the brand has not come through with that.
+// Else a rotation would end a halt.
+func causeOfOwn(live *appsv1.Deployment) render.Cause {
+	if keepsPlace(live) {
+		return render.CausePlatform
+	}
+	return render.CauseBrand
 }
 
 // heldBack are the kinds that a brand which is held keeps as they are: what its Pods read
@@ -216,7 +226,7 @@ func (r *Reconciler) heldDeployment(ctx context.Context, s *scope, child render.
 	kept.Spec.Replicas = want
 	if h.values {
 		notes := render.NotesOf(live.Annotations)
-		notes.Intent.Values = s.output.Intent.Values
+		notes.Intent.Values, notes.Cause = s.output.Intent.Values, causeOfOwn(live)
 		kept.WithAnnotations(notes.Annotations())
 		kept.Spec.Template.WithAnnotations(map[string]string{render.AnnotationConfigRevision: s.output.ConfigRevision})
 		s.templateChanged = true

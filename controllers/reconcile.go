@@ -193,6 +193,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		return ctrl.Result{}, fmt.Errorf("get the BrandConnector: %w", err)
 	}
 	if !before.DeletionTimestamp.IsZero() {
+		r.fleet.forget(req.NamespacedName) // it may be a while in going
 		return ctrl.Result{}, nil
 	}
 	if r.statuses.isBehind(req.NamespacedName, before.ResourceVersion) {
@@ -217,7 +218,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	}()
 
 	err := r.run(ctx, s)
-	if s.hold == nil {
+	switch {
+	case s.brand.Spec.Suspend:
+		r.fleet.forget(req.NamespacedName)
+	case s.hold == nil:
 		r.fleet.settled(req.NamespacedName)
 	}
 	r.foldContest(s)

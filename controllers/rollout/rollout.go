@@ -35,18 +35,22 @@ type State int
 
 // States of a brand.
 const (
-	// Apart is a brand that cannot take part: suspended, not running yet, or one that
-	// somebody has to mend first.
+	// Apart is a brand that cannot take part: suspended, not running yet, a canary of no
+	// Pods, or one that somebody has to mend first.
 	Apart State = iota
 	// Waiting is one that has not taken up the newest revision.
 	Waiting
-	// Rolling is one that is taking it up.
+	// Rolling is one that is taking it up, or that has not come through with an older one
+	// yet: it has a place.
 	Rolling
 	// Failed is one that took it up and did not become available in time.
 	Failed
 	// Current is one that runs it.
 	Current
 )
+
+// HasPlace is true for a brand that has one of the places of the budget.
+func (s State) HasPlace() bool { return s == Rolling || s == Failed }
 
 // Member is one brand of a class.
 type Member struct {
@@ -109,9 +113,15 @@ func (s *Survey) addCanary(m Member, p Policy, now time.Time) {
 	}
 }
 
-// Admit counts a brand that was told to go and is not seen to have gone yet.
-func (s *Survey) Admit() {
-	s.Waiting--
+// Admit counts a brand that was told to go and is not seen to have gone yet. A brand that
+// is seen to have a place has been counted already.
+func (s *Survey) Admit(is State) {
+	if is.HasPlace() {
+		return
+	}
+	if is == Waiting {
+		s.Waiting--
+	}
 	s.Rolling++
 }
 
@@ -160,13 +170,16 @@ type Candidate struct {
 	// Idle is true when nothing can be lost: it has no Pods, or its last roll-out
 	// failed.
 	Idle bool
+	// Placed is true when it has a place of the budget already, which it keeps: it has
+	// not come through with what it took up before, or failed with it.
+	Placed bool
 }
 
 // Verdict on a candidate.
 type Verdict struct {
 	// Go is true when it may start its Pods anew now.
 	Go bool
-	// Counts is true when it takes a place of the budget.
+	// Counts is true when it takes a place of the budget, or keeps the one that it has.
 	Counts bool
 	// Phase is what it waits for when it may not go.
 	Phase Phase
@@ -174,21 +187,24 @@ type Verdict struct {
 
 // Decide on a candidate.
 func Decide(p Policy, s Survey, c Candidate) Verdict {
+	s.Waiting++ // the candidate does, whatever was surveyed: a roll-out that is done asks no canary
 	phase := s.Phase(p)
 	free := s.Rolling+s.Failed < p.MaxConcurrent
 	switch {
 	case p.Paused:
-		return Verdict{Go: c.Idle, Phase: Paused}
+		return Verdict{Go: c.Idle, Counts: c.Placed, Phase: Paused}
 	case c.Canary:
 		// A canary that failed is what mends a halt: failed brands do not stand in its way.
-		return Verdict{Go: c.Own || c.Idle || s.Rolling < p.MaxConcurrent, Counts: true, Phase: phase}
+		return Verdict{Go: c.Own || c.Idle || c.Placed || s.Rolling < p.MaxConcurrent, Counts: true, Phase: phase}
 	case c.Idle:
-		return Verdict{Go: true}
+		// What failed because of the platform goes on being the platform's: else each
+		// revision that is broken would cost as many brands more.
+		return Verdict{Go: true, Counts: c.Placed}
 	case phase == Halted, phase == Canaries:
 		return Verdict{Phase: phase}
 	case c.Own:
-		return Verdict{Go: true}
+		return Verdict{Go: true, Counts: c.Placed}
 	default:
-		return Verdict{Go: free, Counts: true, Phase: phase}
+		return Verdict{Go: free || c.Placed, Counts: true, Phase: phase}
 	}
 }

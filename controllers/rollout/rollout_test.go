@@ -43,6 +43,7 @@ func TestWhoMayGo(t *testing.T) {
 		own    = rollout.Candidate{Own: true}
 		idle   = rollout.Candidate{Idle: true}
 		canary = rollout.Candidate{Canary: true}
+		placed = rollout.Candidate{Placed: true}
 	)
 	tests := map[string]struct {
 		members   []rollout.Member
@@ -69,6 +70,13 @@ func TestWhoMayGo(t *testing.T) {
 		"a brand's own change waits while halted":           {[]rollout.Member{waiting, canaryFailed}, own, rollout.Verdict{Phase: rollout.Halted}},
 		"a canary's own change needs no place":              {[]rollout.Member{canaryWaiting, rolling, rolling}, rollout.Candidate{Canary: true, Own: true}, rollout.Verdict{Go: true, Counts: true, Phase: rollout.Canaries}},
 		"a brand that has nothing to lose goes, halt or no": {[]rollout.Member{waiting, canaryFailed}, idle, rollout.Verdict{Go: true}},
+
+		"a brand that the survey has as current waits for the canary to soak": {[]rollout.Member{current, canarySoaking}, other, rollout.Verdict{Phase: rollout.Canaries}},
+		"a brand that has a place needs no other":                             {[]rollout.Member{rolling, rolling}, placed, rollout.Verdict{Go: true, Counts: true, Phase: rollout.Open}},
+		"a brand that has a place waits for the canaries":                     {[]rollout.Member{rolling, canaryRolling}, placed, rollout.Verdict{Phase: rollout.Canaries}},
+		"a canary that has a place needs no other":                            {[]rollout.Member{canaryRolling, rolling}, rollout.Candidate{Canary: true, Placed: true}, rollout.Verdict{Go: true, Counts: true, Phase: rollout.Canaries}},
+		"a brand that failed for the platform keeps its place":                {[]rollout.Member{rolling, canaryFailed}, rollout.Candidate{Idle: true, Placed: true}, rollout.Verdict{Go: true, Counts: true}},
+		"a brand that has a place keeps it for its own change":                {[]rollout.Member{rolling}, rollout.Candidate{Own: true, Placed: true}, rollout.Verdict{Go: true, Counts: true}},
 	}
 	p := rollout.Policy{MaxConcurrent: 2, SoakTime: time.Minute}
 	for name, tc := range tests {
@@ -91,8 +99,11 @@ func TestAPausedRolloutLetsNobodyGoWhoHasSomethingToLose(t *testing.T) {
 			t.Errorf("%+v: %+v", c, v)
 		}
 	}
-	if !rollout.Decide(p, s, rollout.Candidate{Idle: true}).Go {
-		t.Error("a brand with nothing to lose waits")
+	if v := rollout.Decide(p, s, rollout.Candidate{Idle: true}); !v.Go || v.Counts {
+		t.Errorf("a brand with nothing to lose: %+v", v)
+	}
+	if v := rollout.Decide(p, s, rollout.Candidate{Idle: true, Placed: true}); !v.Go || !v.Counts {
+		t.Errorf("a brand that failed for the platform: %+v", v)
 	}
 }
 
@@ -243,4 +254,19 @@ func TestAGoodRevisionReachesEveryBrand(t *testing.T) {
 			t.Fatalf("some were left behind: %+v", s)
 		}
 	})
+}
+
+func TestABrandThatWasToldToGoIsCountedOnce(t *testing.T) {
+	for is, want := range map[rollout.State]rollout.Survey{
+		rollout.Waiting: {Waiting: 1, Rolling: 2, Failed: 1, Current: 1},
+		rollout.Apart:   {Waiting: 2, Rolling: 2, Failed: 1, Current: 1},
+		rollout.Rolling: {Waiting: 2, Rolling: 1, Failed: 1, Current: 1},
+		rollout.Failed:  {Waiting: 2, Rolling: 1, Failed: 1, Current: 1},
+	} {
+		s := rollout.Survey{Waiting: 2, Rolling: 1, Failed: 1, Current: 1}
+		s.Admit(is)
+		if diff := cmp.Diff(want, s); diff != "" {
+			t.Errorf("one that was seen in state %d (-want +got):\n%s", is, diff)
+		}
+	}
 }
