@@ -90,7 +90,7 @@ spec:
   rollout:
     maxConcurrent: 1
     canary: {selector: {matchLabels: {tier: canary}}, soakTime: ` + soakTime.String() + `}
-    progressDeadline: 15s
+    progressDeadline: 30s
 `
 
 // object is the brand's alone: who it is, and where its members' assets are.

@@ -175,7 +175,7 @@ func (s *story) lead(t *testing.T) {
 		{"deleted by force", func(t *testing.T, pod string) {
 			kubectl(t, "delete", "pod", pod, "-n", systemNamespace, "--grace-period=0", "--force")
 		}, 30 * time.Second},
-		// One that is killed does not: the lease has to run out, 15 seconds after it was
+		// One that is killed does not: the lease has to run out, 12 seconds after it was
 		// last renewed.
 		{"killed", kill, 30 * time.Second},
 	} {
