@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -211,15 +212,38 @@ func (s *server) changeHands(t *testing.T) {
 	}
 }
 
-// buildOperator builds the operator from this checkout.
-func buildOperator(t *testing.T) (program string) {
-	t.Helper()
-	program = filepath.Join(t.TempDir(), "manager")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/manager")
+// operatorProgram builds the operator from this checkout, once for all tests.
+var operatorProgram = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(scratch, "manager")
+	build := exec.Command("go", "build", "-o", program, "./cmd/manager")
 	build.Dir = string(checkout)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the operator: %v\n%s", err, out)
+		return "", fmt.Errorf("build the operator: %w\n%s", err, out)
 	}
+	return program, nil
+})
+
+// scratch is a directory that lives as long as the tests.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "hexiao-chart-"); err != nil {
+		fmt.Fprintln(os.Stderr, "make a directory:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(scratch); err != nil {
+		fmt.Fprintln(os.Stderr, "take the directory away:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildOperator(t *testing.T) string {
+	t.Helper()
+	program, err := operatorProgram()
+	must(t, err)
 	return program
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,7 +118,7 @@ func TestEveryValueChangesSomething(t *testing.T) {
 				if !ok {
 					t.Fatal("no other value is known: add one to changes")
 				}
-				before, err := template(t, chart, c.with)
+				before, err := unchanged(t, chart, c.with)
 				must(t, err)
 				after, err := template(t, chart, c.with, "--set-json", path+"="+toJSON(t, c.to))
 				must(t, err)
@@ -127,6 +128,22 @@ func TestEveryValueChangesSomething(t *testing.T) {
 			})
 		}
 	}
+}
+
+// rendered are the charts with the values that several changes begin with.
+var rendered sync.Map
+
+// unchanged renders a chart with the same values once.
+func unchanged(t *testing.T, chart, values string) (string, error) {
+	t.Helper()
+	if text, ok := rendered.Load(chart + " " + values); ok {
+		return text.(string), nil
+	}
+	text, err := template(t, chart, values)
+	if err == nil {
+		rendered.Store(chart+" "+values, text)
+	}
+	return text, err
 }
 
 // TestTheSchemaRefusesAnotherType gives each value one of another type: a value that the schema
