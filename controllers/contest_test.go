@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -207,6 +208,30 @@ func TestOneOfTwoInstallationsIsLeftInChargeHoweverABrandComes(t *testing.T) {
 	w.mustGet("xiaowang", b)
 	must(t, api.Delete(t.Context(), b))
 	w.eventually(func() string { return w.gone("xiaowang", &v1alpha1.BrandConnector{}) })
+}
+
+func TestTheStatusOfAClassComesToRestBetweenTwoInstallations(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
+	whole := func(p *part) { p.ofFleet = false }
+	w.installation("a", "x", whole)
+	for _, name := range []string{"one", "two"} {
+		w.create(w.brand(name, w.ofShard("x"), ofClass(class)))
+		w.rollOutNewest(name)
+		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	w.installation("b", "x", whole)
+	for _, name := range []string{"one", "two"} {
+		w.contested(name, true)
+		w.rollOutNewest(name)
+		w.rests(name)
+		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	}
+	before := w.classStatus(class, v1alpha1.ReasonRolledOut)
+	time.Sleep(5 * time.Second) // one that counts does so every two
+	if diff := cmp.Diff(before, w.classStatus(class, v1alpha1.ReasonRolledOut)); diff != "" {
+		t.Errorf("the status of the class does not come to rest (-before +after):\n%s", diff)
+	}
 }
 
 func TestTwoReleasesOfOneNamespaceWithOtherSettingsComeToRest(t *testing.T) {
