@@ -155,6 +155,7 @@ func timingFlags(cmd *cobra.Command, t *service.Timings) {
 	}{
 		{&t.LeaseMargin, "lease-margin", "advanced: how long after a call's end another replica takes its leg for abandoned; more than the replicas' clocks differ (default 5s)"},
 		{&t.SettleWindow, "settle-window", `advanced: how long after the sending a vendor's "not found" proves nothing (default 1m)`},
+		{&t.RefusalWindow, "refusal-window", `advanced: how long after the last sending a person's "refused" takes force (default 10m)`},
 		{&t.AbandonAfter, "abandon-after", "advanced: how long a leg that was never sent waits for a repeat (default 10m)"},
 		{&t.ResolverIdle, "resolver-idle", "advanced: how often the ledger is asked for what is due (default 500ms)"},
 		{&t.ResolverLease, "resolver-lease", "advanced: how long the resolver holds a leg; well above 3s (default 30s)"},

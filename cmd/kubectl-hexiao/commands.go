@@ -116,7 +116,8 @@ as confirmation. The decision is final. It is kept in the ledger's event log wit
 name and reason, and the till's next repeat hears it.
 
 Say executed when you have seen the deduction at the vendor, refused when you have
-seen that there is none. When you cannot tell, do not decide.`,
+seen that there is none and ten minutes have gone by since the call. When you cannot
+tell, do not decide.`,
 		Example: `  kubectl hexiao in-doubt resolve xiaowang 20250001 -n brands
 
   # from a script
@@ -136,7 +137,7 @@ seen that there is none. When you cannot tell, do not decide.`,
 	f.StringVar(&r.Decision, "decision", "", "executed or refused; asked for when absent")
 	f.StringVar(&r.Reason, "reason", "", "what you saw at the vendor, and where, in at least 10 characters; asked for when absent")
 	f.BoolVar(&r.Yes, "yes", false, "do not ask for confirmation")
-	f.BoolVar(&r.Force, "force", false, "decide against the evidence; recorded, and an alarm when the vendor has what you call refused")
+	f.BoolVar(&r.Force, "force", false, "decide against the evidence, or refused too early; recorded, and an alarm when the vendor has what you call refused")
 	complete(cmd, "decision", desk.Decisions)
 	return cmd
 }

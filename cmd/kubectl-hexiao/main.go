@@ -90,7 +90,8 @@ const exitCodes = `Exit codes:
   2  the command line or a file is wrong
   3  there is no such brand or redemption, or no brand at all where one was looked for
   4  nothing was recorded: the state has changed, is final, or no machine can do it
-  5  nothing was recorded: the evidence contradicts the decision (--force overrules it)
+  5  nothing was recorded: the evidence contradicts the decision, or it is too early to
+     call it refused (--force overrules both)
   6  nothing was done: it was not confirmed
   7  the list is incomplete: some brands could not be asked
   8  a brand is not ready, or was not in the time that was given
@@ -127,7 +128,7 @@ func exitOf(e *adminapi.Error) int {
 		return exitNotFound
 	case adminapi.CodeChanged, adminapi.CodeDecided, adminapi.CodeCannot:
 		return exitChanged
-	case adminapi.CodeEvidence:
+	case adminapi.CodeEvidence, adminapi.CodeEarly:
 		return exitEvidence
 	}
 	return exitFailed

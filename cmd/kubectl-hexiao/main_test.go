@@ -115,6 +115,39 @@ func TestAScriptDecidesWithoutQuestions(t *testing.T) {
 	wantText(t, out, "contradiction: true", "verdict: found", "alarm: true")
 }
 
+func TestRefusedIsNotRecordedTooEarly(t *testing.T) {
+	c := admintest.StartLate(t, time.Hour)
+	c.Fault("zhimai", consume, fault.ResetBeforeApply, 1)
+	c.Verify("b1", admintest.AtZhimai)
+	c.InDoubt(1)
+	script := []string{"in-doubt", "resolve", "b1", "--admin-url", c.Client.Base, "--decision", "refused", "--reason", "nothing in the back office", "--yes"}
+	events := func() int {
+		t.Helper()
+		r, err := c.Client.Redemption(t.Context(), "VERIFY", "b1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(r.Events)
+	}
+	before := events()
+	code, out, errOut := plugin(t, "", script...)
+	wantCode(t, exitEvidence, code, out, errOut)
+	wantText(t, errOut, "leg 0 may be called refused from", "charges the guest twice", "--force")
+	wantText(t, out, "not refused:", "before 20")
+	if events() != before {
+		t.Error("the vendor was asked for nothing")
+	}
+
+	// Who is asked for the decision has seen the evidence, and hears it of the connector.
+	code, out, errOut = plugin(t, "refused\nnothing in the back office\nb1\n", script[:5]...)
+	wantCode(t, exitEvidence, code, out, errOut)
+	wantText(t, errOut, "leg 0 may be called refused from", "(here: --force)")
+
+	code, out, errOut = plugin(t, "", append(script, "--force")...)
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "recorded: leg 0 of b1 is refused", "overruled:       leg 0 may be called refused from")
+}
+
 func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 	c := admintest.Start(t)
 	s := startAPIServer(t, true)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -136,7 +137,7 @@ func (d *desk) resolve(r *http.Request) (any, error) {
 
 func (d *desk) decide(r *http.Request, key redeem.Key, no int, in adminapi.Decision) (any, error) {
 	ctx := r.Context()
-	if err := d.unchanged(r, key, no, in.Version); err != nil {
+	if err := d.decidable(r, key, no, in); err != nil {
 		return nil, err
 	}
 	if _, err := d.ask(r, key, no, in.Who); err != nil {
@@ -158,7 +159,8 @@ func (d *desk) decide(r *http.Request, key redeem.Key, no int, in adminapi.Decis
 			Message: fmt.Sprintf("%s contradicts the evidence: %s", in.Decision, over.Evidence),
 			Remedy:  "decide the other way, or force it when you know better: that is recorded, too"}
 	}
-	decision := redeem.Decision{Key: key, Leg: no, Verdict: verdict, Who: in.Who, Reason: strings.TrimSpace(in.Reason)}
+	over = d.withHaste(over, verdict, seen, no, events)
+	decision := redeem.Decision{Key: key, Leg: no, Verdict: verdict, Who: in.Who, Reason: strings.TrimSpace(in.Reason), Force: in.Force}
 	if err := d.sameVersion(seen, no, in.Version); err != nil {
 		return nil, err
 	}
@@ -174,13 +176,51 @@ func (d *desk) decide(r *http.Request, key redeem.Key, no int, in adminapi.Decis
 	return out, err
 }
 
-// unchanged fails early, before a vendor is asked, when there is nothing to decide.
-func (d *desk) unchanged(r *http.Request, key redeem.Key, no int, version *int64) error {
+// decidable fails early, before a vendor is asked, when there is nothing to decide, or
+// when it is too early for it.
+func (d *desk) decidable(r *http.Request, key redeem.Key, no int, in adminapi.Decision) error {
 	x, err := d.Ledger.Get(r.Context(), key)
 	if err != nil {
 		return err
 	}
-	return d.sameVersion(x, no, version)
+	if err := d.sameVersion(x, no, in.Version); err != nil {
+		return err
+	}
+	events, err := d.Ledger.Events(r.Context(), key)
+	if err != nil {
+		return err
+	}
+	if why := d.haste(redeem.Kind(in.Decision), x, no, events); why != "" && !in.Force {
+		return tooEarly(why)
+	}
+	return nil
+}
+
+// haste says why the verdict comes too early; empty when it does not.
+func (d *desk) haste(verdict redeem.Kind, x redeem.Redemption, no int, events []redeem.Event) string {
+	from, now := d.Engine.RefusableFrom(x, no, events), d.Now()
+	if verdict != redeem.Refused || !now.Before(from) {
+		return ""
+	}
+	return fmt.Sprintf("leg %d may be called refused from %s on, in %s: until then the vendor may have it without showing it",
+		no, from.UTC().Format("2006-01-02 15:04:05Z"), max(from.Sub(now).Round(time.Second), time.Second))
+}
+
+// withHaste adds to what is overruled that the verdict comes too early.
+func (d *desk) withHaste(over *redeem.Overruling, verdict redeem.Kind, x redeem.Redemption, no int, events []redeem.Event) *redeem.Overruling {
+	why := d.haste(verdict, x, no, events)
+	switch {
+	case why == "":
+		return over
+	case over == nil:
+		return &redeem.Overruling{Evidence: why}
+	}
+	return &redeem.Overruling{Evidence: over.Evidence + "; " + why, Outcome: over.Outcome}
+}
+
+func tooEarly(why string) *adminapi.Error {
+	return &adminapi.Error{Status: http.StatusConflict, Code: adminapi.CodeEarly, Field: "decision", Message: why,
+		Remedy: "look again then; a wrong refusal charges the guest twice. Force it when the vendor itself has told you that it will never be done: that is recorded, too"}
 }
 
 func (d *desk) sameVersion(x redeem.Redemption, no int, version *int64) error {

@@ -120,6 +120,36 @@ func wantRecorded(t *testing.T, r adminapi.Redemption, forced bool) {
 	}
 }
 
+func TestRefusedIsNotTakenTooEarly(t *testing.T) {
+	c := admintest.StartLate(t, time.Hour)
+	c.Fault("zhimai", consume, fault.ResetBeforeApply, 0)
+	c.Verify("b1", admintest.AtZhimai)
+	c.InDoubt(1)
+	r, err := c.Client.Redemption(t.Context(), "VERIFY", "b1")
+	if err != nil || r.Legs[0].RefusableFrom == nil || !r.Legs[0].RefusableFrom.Equal(r.Legs[0].SentAt.Add(time.Hour)) {
+		t.Fatalf("%+v, %v", r.Legs, err)
+	}
+	before := len(r.Events)
+	_, err = decide(c, "refused", false)
+	if code(err) != "409 too-early decision" || !strings.Contains(err.Error(), r.Legs[0].RefusableFrom.Format("2006-01-02 15:04:05Z")) {
+		t.Errorf("decided: %v", err)
+	}
+	if r, err = c.Client.Redemption(t.Context(), "VERIFY", "b1"); err != nil || len(r.Events) != before {
+		t.Errorf("the vendor was asked for nothing: %+v, %v", r.Events, err)
+	}
+	done, err := decide(c, "refused", true)
+	if err != nil || !strings.Contains(done.Overruled, "may be called refused from") || done.Redemption.Contradiction || done.Redemption.Legs[0].RefusableFrom != nil {
+		t.Errorf("forced: %+v, %v", done, err)
+	}
+	wantRecorded(t, done.Redemption, true)
+
+	c.Verify("b2", admintest.AtZhimai)
+	c.InDoubt(1)
+	if _, err := c.Client.Resolve(t.Context(), "VERIFY", "b2", 0, adminapi.Decision{Decision: "executed", Reason: reason, Who: who, Force: true}); err != nil {
+		t.Errorf("executed is not bounded: %v", err)
+	}
+}
+
 // A call with stored value and something else, of which the vendor's record shows a part.
 func TestAPersonDecidesOnAMixedCall(t *testing.T) {
 	const coupon = "390962138708451328"

@@ -22,6 +22,7 @@ import (
 // Engine is what a person may make the redemption engine do.
 type Engine interface {
 	Prospect(redeem.Leg) redeem.Prospect
+	RefusableFrom(r redeem.Redemption, leg int, events []redeem.Event) time.Time
 	Consult(ctx context.Context, key redeem.Key, leg int, who string) (redeem.Consultation, error)
 	DecideOn(ctx context.Context, seen redeem.Redemption, d redeem.Decision, over *redeem.Overruling) (redeem.Redemption, error)
 	Retry(ctx context.Context, key redeem.Key, who string) (redeem.Redemption, []int, error)
@@ -135,6 +136,8 @@ func (d *desk) told(err error) *adminapi.Error {
 			Remedy: "check bizId, action and brand: list what is in doubt, or search the till's order number"}
 	case errors.Is(err, redeem.ErrFenced):
 		return &adminapi.Error{Status: http.StatusConflict, Code: adminapi.CodeChanged, Message: err.Error(), Remedy: "look again, then decide"}
+	case errors.Is(err, redeem.ErrTooEarly):
+		return tooEarly(err.Error())
 	case errors.Is(err, redeem.ErrDecision):
 		return &adminapi.Error{Status: http.StatusConflict, Code: adminapi.CodeDecided, Message: err.Error(), Remedy: "look again: somebody else, or the vendor, may have settled it"}
 	case errors.Is(err, redeem.ErrCannotAsk):

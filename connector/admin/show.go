@@ -38,7 +38,11 @@ func (d *desk) view(ctx context.Context, x redeem.Redemption) (adminapi.Redempti
 		out.Lines = append(out.Lines, line(l))
 	}
 	for _, l := range x.Legs {
-		out.Legs = append(out.Legs, leg(l, d.Engine.Prospect(l), now))
+		shown := leg(l, d.Engine.Prospect(l), now)
+		if from := d.Engine.RefusableFrom(x, l.No, events); from.After(now) {
+			shown.RefusableFrom = moment(from)
+		}
+		out.Legs = append(out.Legs, shown)
 	}
 	for _, e := range events {
 		out.Events = append(out.Events, event(e))

@@ -140,7 +140,7 @@ func (e *Engine) DecideOn(ctx context.Context, seen Redemption, d Decision, over
 		// Whoever holds it may be repeating the call at this moment.
 		return seen, fmt.Errorf("%w: leg %d is being checked until %s at the latest", ErrFenced, d.Leg, leg.LeaseUntil.UTC().Format(time.RFC3339))
 	}
-	change, err := e.decided(seen, d)
+	change, err := e.decided(ctx, seen, d)
 	if err != nil {
 		return seen, err
 	}

@@ -37,6 +37,11 @@ type Config struct {
 	// SettleWindow is how long after the sending a vendor's "not found" proves
 	// nothing; default 60 s.
 	SettleWindow time.Duration
+	// RefusalWindow is how long after the last sending a person's "refused" is not
+	// taken without force; default 10 min. It is longer than SettleWindow, for a back
+	// office is not the vendor's record of our key: it may show a booking later, and
+	// what is called refused is paid anew.
+	RefusalWindow time.Duration
 	// AbandonAfter is how long a leg that was never sent waits for a repeat;
 	// default 10 min.
 	AbandonAfter time.Duration
@@ -83,6 +88,7 @@ func (c Config) orDefaults() Config {
 	set(&c.LeaseMargin, 5*time.Second)
 	set(&c.LedgerTimeout, 3*time.Second)
 	set(&c.SettleWindow, time.Minute)
+	set(&c.RefusalWindow, 10*time.Minute)
 	set(&c.AbandonAfter, 10*time.Minute)
 	set(&c.ResolverIdle, 500*time.Millisecond)
 	set(&c.ResolverLease, 30*time.Second)

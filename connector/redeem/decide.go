@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Decision is a named person's word on a leg in doubt, after a look into the
@@ -19,15 +20,22 @@ type Decision struct {
 	Verdict Kind   // Executed or Refused
 	Who     string // the person's account name
 	Reason  string // why, for the record; nothing personal about the member
+	// Force takes a "refused" that comes too early.
+	Force bool
 }
 
 // ErrDecision is wrapped by every decision that cannot be taken.
 var ErrDecision = errors.New("the decision cannot be taken")
 
+// ErrTooEarly is wrapped when a leg is to be called refused before Config.RefusalWindow
+// is over.
+var ErrTooEarly = errors.New("it is too early to call it refused")
+
 const decisionTries = 5
 
 // Resolve takes a person's decision. A leg whose call is under way cannot be decided
-// on; one in doubt can be told executed or refused, one that was never sent refused.
+// on; one in doubt can be told executed, and refused when RefusableFrom is past, one
+// that was never sent refused.
 // Whoever is working on the leg is fenced off by a new epoch, and evidence of the
 // contrary that comes later raises the alarm instead of changing the state.
 func (e *Engine) Resolve(ctx context.Context, d Decision) (Redemption, error) {
@@ -45,7 +53,7 @@ func (e *Engine) Resolve(ctx context.Context, d Decision) (Redemption, error) {
 		if err != nil {
 			return Redemption{}, fmt.Errorf("read the redemption: %w", err)
 		}
-		change, err := e.decided(r, d)
+		change, err := e.decided(ctx, r, d)
 		if err != nil {
 			return r, err
 		}
@@ -80,8 +88,44 @@ func (d Decision) event() Event {
 	return Event{Key: d.Key, LegNo: d.Leg, Actor: d.Who, Kind: "decision", Detail: detail}
 }
 
-// decided is what the decision changes. Pure but for the clock.
-func (e *Engine) decided(r Redemption, d Decision) (LegChange, error) {
+// RefusableFrom is when a person may call a leg of r refused without force; zero: at any
+// time. A false "refused" charges the guest twice, and a vendor may book late, so the
+// window runs from the last call that may have left: each time that a machine took the
+// leg in hand counts, where it may repeat the call. What never left knows no window, nor
+// does a reversal that a person makes. Pure but for the configuration.
+func (e *Engine) RefusableFrom(r Redemption, no int, events []Event) time.Time {
+	leg, ok := legByNo(r, no)
+	if !ok || leg.Operation == OperationManual || leg.State == StateNotSent || leg.State.Final() {
+		return time.Time{}
+	}
+	last := leg.SentAt
+	if e.mayHaveRepeated(r, leg) {
+		for _, ev := range events {
+			if ev.LegNo == no && (ev.Kind == "lease" || ev.Kind == "state" && ev.To == StateUnknown) {
+				last = later(last, ev.At)
+			}
+		}
+	}
+	return last.Add(e.cfg.RefusalWindow)
+}
+
+// late says that a decision does not come too early.
+func (e *Engine) late(ctx context.Context, r Redemption, d Decision) error {
+	if d.Verdict != Refused || d.Force {
+		return nil
+	}
+	events, err := e.Ledger.Events(ctx, d.Key)
+	if err != nil {
+		return fmt.Errorf("read the events: %w", err)
+	}
+	if from, now := e.RefusableFrom(r, d.Leg, events), e.Now(); now.Before(from) {
+		return fmt.Errorf("%w: leg %d may be from %s on, in %s", ErrTooEarly, d.Leg, from.UTC().Format("2006-01-02 15:04:05Z"), from.Sub(now).Round(time.Second))
+	}
+	return nil
+}
+
+// decided is what the decision changes.
+func (e *Engine) decided(ctx context.Context, r Redemption, d Decision) (LegChange, error) {
 	leg, ok := legByNo(r, d.Leg)
 	if !ok {
 		return LegChange{}, fmt.Errorf("%w: leg %d: the redemption has legs 0 to %d", ErrDecision, d.Leg, len(r.Legs)-1)
@@ -89,6 +133,9 @@ func (e *Engine) decided(r Redemption, d Decision) (LegChange, error) {
 	to := stateOf(d.Verdict)
 	if !slices.Contains(Edges[leg.State], to) || leg.State == StateSent {
 		return LegChange{}, fmt.Errorf("%w: leg %d is %s", ErrDecision, d.Leg, leg.State)
+	}
+	if err := e.late(ctx, r, d); err != nil {
+		return LegChange{}, err
 	}
 	out := Outcome{Kind: d.Verdict, Class: ClassDecided, Cashier: cashierDecided, Detail: "decided by a person"}
 	if d.Verdict == Executed {

@@ -453,7 +453,7 @@ func (m *machine) Tick(t *rapid.T) {
 // vendors have ended their work.
 func (m *machine) Person(*rapid.T) {
 	m.calm()
-	time.Sleep(3 * time.Minute)
+	time.Sleep(11 * time.Minute) // earlier, nothing may be called refused
 	m.decide()
 }
 

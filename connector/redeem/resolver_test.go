@@ -350,7 +350,7 @@ func TestLateEvidence(t *testing.T) {
 					t.Fatal(d)
 				}
 				if tt.decide != "" {
-					if _, err := hasty.Resolve(t.Context(), redeem.Decision{Key: key("b1"), Verdict: tt.decide, Who: "li", Reason: "seen in the back office"}); err != nil {
+					if _, err := hasty.Resolve(t.Context(), redeem.Decision{Key: key("b1"), Verdict: tt.decide, Who: "li", Reason: "seen in the back office", Force: true}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -430,6 +430,7 @@ func TestDecisions(t *testing.T) {
 				e := w.engine()
 				w.zhimai.Next = always(redeemtest.DoesLost)
 				wantEnding(t, e.Verify(t.Context(), request("b1", pay("card", 1000))), redeem.InDoubt, "")
+				time.Sleep(10 * time.Minute) // earlier, it may not be called refused
 				_, err := e.Resolve(t.Context(), tt.decision)
 				if (err != nil) != tt.err {
 					t.Fatalf("error %v", err)
@@ -454,6 +455,60 @@ func TestDecisions(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRefusedIsNotSaidBeforeAVendorCanHaveBookedLate(t *testing.T) {
+	tests := map[string]struct {
+		strategy redeem.Strategy
+		verdict  redeem.Kind
+		checked  time.Duration // by the resolver until then
+		after    time.Duration
+		force    bool
+		early    bool
+	}{
+		"refused seconds after the sending":            {redeem.Manual, redeem.Refused, 0, 21 * time.Second, false, true},
+		"refused right before the window is over":      {redeem.Manual, redeem.Refused, 0, 10*time.Minute - 20*time.Second, false, true},
+		"refused when the window is over":              {redeem.Manual, redeem.Refused, 0, 10 * time.Minute, false, false},
+		"refused by force":                             {redeem.Manual, redeem.Refused, 0, 21 * time.Second, true, false},
+		"executed at any time":                         {redeem.Manual, redeem.Executed, 0, 21 * time.Second, false, false},
+		"refused, though the call was repeated since":  {redeem.ReplaySameBizID, redeem.Refused, 8 * time.Minute, 3 * time.Minute, false, true},
+		"refused, and only look-ups were made since":   {redeem.QueryFlow, redeem.Refused, 8 * time.Minute, 3 * time.Minute, false, false},
+		"refused, long after the call's last repeat":   {redeem.ReplaySameBizID, redeem.Refused, time.Minute, 10 * time.Minute, false, false},
+		"refused by force, in spite of a young repeat": {redeem.ReplaySameBizID, redeem.Refused, 8 * time.Minute, 3 * time.Minute, true, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.cfg.InDoubt["alsc"] = tt.strategy
+				w.alsc.Next = always(redeemtest.LostBefore)
+				w.alsc.Finds = func(redeem.Leg) redeem.Verdict { return redeem.Inconclusive }
+				e := w.engine()
+				wantEnding(t, e.Verify(t.Context(), request("b1", pay("balance", 1000))), redeem.InDoubt, "")
+				for end := time.Now().Add(tt.checked); time.Now().Before(end); time.Sleep(10 * time.Second) {
+					if _, err := e.ResolveDue(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(tt.after)
+				seen := w.get(key("b1"))
+				d := redeem.Decision{Key: key("b1"), Verdict: tt.verdict, Who: "li", Reason: "no bill", Force: tt.force}
+				if _, err := e.DecideOn(t.Context(), seen, d, nil); errors.Is(err, redeem.ErrTooEarly) != tt.early || (err != nil) != tt.early {
+					t.Errorf("decided: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatNeverLeftMayBeRefusedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.zhimai.Next = always(redeemtest.Unreached)
+		e := w.engine()
+		e.Verify(t.Context(), request("b1", pay("card", 1000)))
+		if _, err := e.Resolve(t.Context(), redeem.Decision{Key: key("b1"), Verdict: redeem.Refused, Who: "li", Reason: "the guest left"}); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestALegUnderWayCannotBeDecided(t *testing.T) {

@@ -12,11 +12,13 @@ import (
 // machines fail, not from what a vendor or a till does. Zero fields keep the engine's
 // defaults, which redeem.Config documents.
 type Timings struct {
-	LeaseMargin, SettleWindow, AbandonAfter time.Duration
-	ResolverIdle, ResolverLease             time.Duration
+	LeaseMargin, SettleWindow, RefusalWindow time.Duration
+	AbandonAfter                             time.Duration
+	ResolverIdle, ResolverLease              time.Duration
 }
 
 func (t Timings) apply(c *redeem.Config) {
 	c.LeaseMargin, c.SettleWindow, c.AbandonAfter = t.LeaseMargin, t.SettleWindow, t.AbandonAfter
+	c.RefusalWindow = t.RefusalWindow
 	c.ResolverIdle, c.ResolverLease = t.ResolverIdle, t.ResolverLease
 }

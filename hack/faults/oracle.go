@@ -274,7 +274,7 @@ func (w *world) decideOpen() error {
 		return fmt.Errorf("open the ledger for a person: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	engine, err := redeem.New(redeem.Config{BrandID: brandID, Owner: "person"}, redeem.Deps{
+	engine, err := redeem.New(redeem.Config{BrandID: brandID, Owner: "person", RefusalWindow: time.Millisecond}, redeem.Deps{
 		Ledger: l, Render: func(r redeem.Redemption) []byte { return keruyun.VerifyAnswer(r, keruyun.Options{}) },
 	})
 	if err != nil {

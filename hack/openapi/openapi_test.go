@@ -226,7 +226,7 @@ func (w *world) turnedAway(t *testing.T) {
 
 func (w *world) replayAdmin(t *testing.T) {
 	d := load(t, adminFile)
-	want := map[string]int{"resolveLeg against-the-evidence": 409, "retryReversal retry": 409}
+	want := map[string]int{"resolveLeg against-the-evidence": 409, "resolveLeg too-early": 409, "retryReversal retry": 409}
 	for _, op := range d.operations() {
 		path, params := op.url()
 		for _, x := range d.examples(t, op) {

@@ -147,7 +147,9 @@ type Leg struct {
 	ResolvedAt *time.Time `json:"resolvedAt,omitempty"`
 	Checks     int        `json:"checks"`
 	NextCheck  *time.Time `json:"nextCheck,omitempty"`
-	Answer     *Answer    `json:"answer,omitempty"`
+	// RefusableFrom is when a person may decide refused without force; absent: now.
+	RefusableFrom *time.Time `json:"refusableFrom,omitempty"`
+	Answer        *Answer    `json:"answer,omitempty"`
 }
 
 // Answer is the classified answer of a vendor.
@@ -246,7 +248,8 @@ type Decision struct {
 	Who      string `json:"who"`
 	// Version of the leg that the person looked at; absent: as it is now.
 	Version *int64 `json:"version,omitempty"`
-	// Force takes the decision although evidence says otherwise.
+	// Force takes the decision although evidence says otherwise, and a refusal
+	// although it comes too early.
 	Force bool `json:"force,omitempty"`
 }
 
@@ -255,7 +258,7 @@ type Resolved struct {
 	Decision string `json:"decision"`
 	Who      string `json:"who"`
 	Reason   string `json:"reason"`
-	// Overruled is the evidence that was forced aside.
+	// Overruled is what was forced aside: evidence, or that it was too early.
 	Overruled  string     `json:"overruled,omitempty"`
 	Redemption Redemption `json:"redemption"`
 }
@@ -274,6 +277,7 @@ const (
 	CodeChanged  = "changed"     // 409: the state has changed; look again
 	CodeDecided  = "not-open"    // 409: the leg cannot be decided on or retried
 	CodeEvidence = "evidence"    // 409: evidence says otherwise; force overrules it
+	CodeEarly    = "too-early"   // 409: a vendor may still book it: not refused yet; force overrules it
 	CodeCannot   = "by-hand"     // 409: no machine can do it
 	CodeStarting = "unavailable" // 503: starting, or draining
 	CodeInternal = "internal"    // 500

@@ -93,12 +93,27 @@ type Connector struct {
 // Start runs a connector until the test ends.
 func Start(t testing.TB) *Connector {
 	t.Helper()
-	return StartTraced(t, "")
+	return start(t, "", moment)
 }
+
+// StartLate is Start with a connector that takes a person's "refused" only when
+// so long has gone by since the sending.
+func StartLate(t testing.TB, refusalWindow time.Duration) *Connector {
+	t.Helper()
+	return start(t, "", refusalWindow)
+}
+
+// moment is a window that is over as soon as it begins.
+const moment = time.Nanosecond
 
 // StartTraced is Start with a collector that takes OTLP over HTTP, such as
 // http://127.0.0.1:4318.
 func StartTraced(t testing.TB, otlp string) *Connector {
+	t.Helper()
+	return start(t, otlp, moment)
+}
+
+func start(t testing.TB, otlp string, refusalWindow time.Duration) *Connector {
 	t.Helper()
 	telemetry := ""
 	if otlp != "" {
@@ -107,7 +122,7 @@ func StartTraced(t testing.TB, otlp string) *Connector {
 	running := servicetest.Start(t, servicetest.Config{
 		Vendors: sandbox.DemoConfig(), Object: object + telemetry, Credentials: credentials, AdminListen: "0.0.0.0:0",
 		// What is in doubt is checked fast, and a "not found" counts at once.
-		Timings: service.Timings{SettleWindow: time.Millisecond, ResolverIdle: 20 * time.Millisecond},
+		Timings: service.Timings{SettleWindow: time.Millisecond, RefusalWindow: refusalWindow, ResolverIdle: 20 * time.Millisecond},
 	})
 	c := &Connector{t: t, Sandbox: running.Sandbox.Sandbox, Till: running.Till, Port: port(running.Service.AdminAddr().String()), ledger: running.LedgerPath}
 	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 20 * time.Second}}

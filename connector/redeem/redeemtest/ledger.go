@@ -301,7 +301,7 @@ func (l *Ledger) Lease(_ context.Context, brandID, owner string, now, until time
 			}
 			g.Epoch++
 			g.LeaseOwner, g.LeaseUntil = owner, until
-			l.note(key, redeem.Event{LegNo: g.No, Kind: "leased", Actor: owner, At: now})
+			l.note(key, redeem.Event{LegNo: g.No, Kind: "lease", Actor: owner, At: now})
 			out = append(out, redeem.Leased{LegNo: g.No})
 			out[len(out)-1].Redemption = redeem.Redemption{BrandID: key.BrandID, Action: key.Action, BizID: key.BizID}
 		}

@@ -48,6 +48,9 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	if err != nil {
 		return err
 	}
+	if in.Decision == adminapi.Refused && leg.RefusableFrom != nil && !in.Force {
+		return tooEarly(leg)
+	}
 	findings, err := d.lookUp(ctx, x, &leg.No)
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	done, err := x.Resolve(ctx, x.redemption.Action, x.redemption.BizID, leg.No, adminapi.Decision{
 		Decision: in.Decision, Reason: in.Reason, Who: x.who, Version: &leg.Version, Force: in.Force,
 	})
-	if isCode(err, adminapi.CodeEvidence) {
+	if isCode(err, adminapi.CodeEvidence) || isCode(err, adminapi.CodeEarly) {
 		return fmt.Errorf("%w (here: --force)", err)
 	}
 	if err != nil {
@@ -75,6 +78,13 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 		return err
 	}
 	return present.Recorded(d.Out, done, leg.No)
+}
+
+// tooEarly is what the connector would say of refused, before a vendor is asked.
+func tooEarly(leg adminapi.Leg) error {
+	return &adminapi.Error{Code: adminapi.CodeEarly, Field: "--decision", Message: fmt.Sprintf(
+		"leg %d may be called refused from %s on: until then %s may have it without showing it", leg.No, present.Stamp(leg.RefusableFrom), present.Clean(leg.Provider)),
+		Remedy: "look again then, for a wrong refusal charges the guest twice; --force when the vendor itself has told you that it will never be done"}
 }
 
 // choose is the leg to decide on. Pure.

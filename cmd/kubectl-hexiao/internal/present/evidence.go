@@ -27,7 +27,7 @@ func Evidence(w io.Writer, r adminapi.Redemption) error {
 		b.WriteString("ALARM: evidence contradicts what was concluded\n")
 	}
 	fields(&b, "order", r.OrderNo, "payment", r.PaymentNo, "refund", r.RefundPaymentNo, "reverses", r.ReversesBizID, "shop", r.ShopID,
-		"flow", r.FlowID, "trace", r.TraceID, "received", stamp(&r.CreatedAt), "answered", answered(r))
+		"flow", r.FlowID, "trace", r.TraceID, "received", Stamp(&r.CreatedAt), "answered", answered(r))
 	b.WriteString("\nASSETS\n")
 	t := &table{header: []string{"  NO", "ASSET", "MAPPING", "ID", "ASKED", "RESULT", "CODE", "DONE", "TAKEN BACK"}}
 	for _, l := range r.Lines {
@@ -44,7 +44,7 @@ func Evidence(w io.Writer, r adminapi.Redemption) error {
 		writeLeg(&b, l)
 	}
 	for _, v := range r.Reversals {
-		fmt.Fprintf(&b, "\nREVERSED BY %s: %s, %s, at %s\n", v.BizID, Value(v.AmountFen, v.Points, v.Coupons), v.Outcome, stamp(&v.CreatedAt))
+		fmt.Fprintf(&b, "\nREVERSED BY %s: %s, %s, at %s\n", v.BizID, Value(v.AmountFen, v.Points, v.Coupons), v.Outcome, Stamp(&v.CreatedAt))
 	}
 	b.WriteString("\nLOG\n")
 	if err := events(&b, r.Events); err != nil {
@@ -65,13 +65,16 @@ func answered(r adminapi.Redemption) string {
 	if r.ConcludedAt == nil {
 		return "no: the till hears 3001, outcome not known"
 	}
-	return stamp(r.ConcludedAt) + ", subCode " + r.SubCode
+	return Stamp(r.ConcludedAt) + ", subCode " + r.SubCode
 }
 
 func writeLeg(b *bytes.Buffer, l adminapi.Leg) {
 	fmt.Fprintf(b, "\nLEG %d: %s at %s: %s\n", l.No, Value(l.AmountFen, l.Points, l.Coupons), l.Provider, State(l))
-	fields(b, "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", stamp(l.SentAt), "in doubt since", stamp(l.UnknownAt),
-		"final since", stamp(l.ResolvedAt), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", stamp(l.NextCheck))
+	fields(b, "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", Stamp(l.SentAt), "in doubt since", Stamp(l.UnknownAt),
+		"final since", Stamp(l.ResolvedAt), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", Stamp(l.NextCheck))
+	if l.RefusableFrom != nil {
+		fields(b, "not refused", "before "+Stamp(l.RefusableFrom)+": the vendor may have it without showing it")
+	}
 	if len(l.Coupons) > 0 {
 		fields(b, "coupons", strings.Join(l.Coupons, ", "))
 	}
@@ -143,7 +146,7 @@ func Finding(f adminapi.Finding) string {
 	if f.Alarm {
 		text += "\n  ALARM: it was concluded as refused"
 	}
-	return CleanLines(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, stamp(&f.At), text))
+	return CleanLines(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, Stamp(&f.At), text))
 }
 
 func events(b *bytes.Buffer, list []adminapi.Event) error {
@@ -157,7 +160,7 @@ func events(b *bytes.Buffer, list []adminapi.Event) error {
 		if e.To != "" && e.To != e.From {
 			change = strings.TrimPrefix(e.From+" → "+e.To+" ", " ")
 		}
-		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\t%s%s\n", stamp(&e.At), leg, Clean(e.Actor), e.Kind, change, Clean(compact(e.Detail))); err != nil {
+		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\t%s%s\n", Stamp(&e.At), leg, Clean(e.Actor), e.Kind, change, Clean(compact(e.Detail))); err != nil {
 			return err
 		}
 	}
@@ -181,7 +184,8 @@ func compact(raw json.RawMessage) string {
 	return b.String()
 }
 
-func stamp(t *time.Time) string {
+// Stamp is a moment as people read it, empty without one.
+func Stamp(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
@@ -203,7 +207,7 @@ func Recorded(w io.Writer, r adminapi.Resolved, leg int) error {
 	fmt.Fprintf(&b, "recorded: leg %d of %s is %s\n", leg, r.Redemption.BizID, r.Decision)
 	fields(&b, "who", r.Who, "why", r.Reason, "overruled", r.Overruled)
 	if e := decisionEvent(r.Redemption.Events, leg); e != nil {
-		fields(&b, "event", fmt.Sprintf("%d, at %s", e.Seq, stamp(&e.At)))
+		fields(&b, "event", fmt.Sprintf("%d, at %s", e.Seq, Stamp(&e.At)))
 	}
 	if r.Redemption.ConcludedAt != nil {
 		fields(&b, "till", "a repeat of the bizId hears subCode "+r.Redemption.SubCode+" from now on")
