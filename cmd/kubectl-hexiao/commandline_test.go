@@ -104,7 +104,7 @@ func TestAClusterWithoutHexiaoIsToldFromABrandThatIsMissing(t *testing.T) {
 
 func TestANamespaceWithoutBrandsIsNoGoodNews(t *testing.T) {
 	w := newWorld(t)
-	for _, args := range [][]string{{"status"}, {"diff"}, {"report"}, {"status", "-o", "wide"}} {
+	for _, args := range [][]string{{"status"}, {"diff"}, {"report"}, {"status", "-o", "wide"}, {"in-doubt", "list"}, {"reversals", "list"}} {
 		code, out, errOut := w.run(args...)
 		wantCode(t, exitNotFound, code, out, errOut)
 		wantText(t, errOut, `there is no BrandConnector in namespace "`+w.namespace+`"`, "-n", "-A")
@@ -112,11 +112,13 @@ func TestANamespaceWithoutBrandsIsNoGoodNews(t *testing.T) {
 			t.Errorf("%v: it prints %q", args, out)
 		}
 	}
-	code, out, errOut := w.run("status", "-o", "json")
-	wantCode(t, exitNotFound, code, out, errOut)
-	var got struct{ Brands []any }
-	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Brands == nil {
-		t.Errorf("stdout is no list: %v: %s", err, out)
+	for _, args := range [][]string{{"status", "-o", "json"}, {"in-doubt", "list", "-o", "json"}, {"reversals", "list", "-o", "json"}} {
+		code, out, errOut := w.run(args...)
+		wantCode(t, exitNotFound, code, out, errOut)
+		var got struct{ Brands []any }
+		if err := json.Unmarshal([]byte(out), &got); err != nil || got.Brands == nil {
+			t.Errorf("%v: stdout is no list: %v: %s", args, err, out)
+		}
 	}
 }
 

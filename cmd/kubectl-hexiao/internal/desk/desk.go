@@ -65,10 +65,7 @@ func (d *Desk) ListInDoubt(ctx context.Context, l List) error {
 	for i, a := range answers {
 		out[i] = present.Doubts{Of: a.of, InDoubt: a.value}
 	}
-	if err := present.InDoubt(d.Out, d.Format, out); err != nil {
-		return err
-	}
-	return incomplete(answers)
+	return listed(d, l, answers, func() error { return present.InDoubt(d.Out, d.Format, out) })
 }
 
 // ListReversals lists reversals.
@@ -84,10 +81,7 @@ func (d *Desk) ListReversals(ctx context.Context, l List) error {
 	for i, a := range answers {
 		out[i] = present.Reversals{Of: a.of, Reversals: a.value}
 	}
-	if err := present.ReversalLists(d.Out, d.Format, out); err != nil {
-		return err
-	}
-	return incomplete(answers)
+	return listed(d, l, answers, func() error { return present.ReversalLists(d.Out, d.Format, out) })
 }
 
 // answer is what a brand's connector said; no value when it could not be asked.
@@ -103,7 +97,7 @@ func gather[T any](ctx context.Context, d *Desk, l List, what string, count func
 	brands := []reach.Brand{{Namespace: l.Namespace, Name: l.Brand}}
 	if l.Brand == "" {
 		var err error
-		if brands, err = d.Way.Brands(ctx, l.Namespace); err != nil {
+		if brands, err = d.Way.Brands(ctx, l.Namespace); err != nil || len(brands) == 0 {
 			return nil, err
 		}
 	}
@@ -150,6 +144,21 @@ func askOne[T any](ctx context.Context, way reach.Way, b reach.Brand, call func(
 	}
 	a.err, a.of.Error = err, err.Error()
 	return a
+}
+
+// listed writes a list, and says what is wrong with it. A list of no brand is no good
+// news: a program gets it empty, a person hears the error alone.
+func listed[T any](d *Desk, l List, answers []answer[T], write func() error) error {
+	program := d.Format == present.JSON || d.Format == present.YAML
+	if len(answers) > 0 || program {
+		if err := write(); err != nil {
+			return err
+		}
+	}
+	if len(answers) == 0 {
+		return reach.NoBrands(l.Namespace)
+	}
+	return incomplete(answers)
 }
 
 func incomplete[T any](answers []answer[T]) error {
