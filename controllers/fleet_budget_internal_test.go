@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -326,16 +327,24 @@ func smallFleet(t *testing.T, refused error, change func(*v1alpha1.BrandConnecto
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "brands", Name: "kry"}, Data: map[string][]byte{"appKey": []byte("a"), "token": []byte("t")}}
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(secret).WithStatusSubresource(&v1alpha1.BrandConnector{}).
-		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).
+	secret := func(name string, keys ...string) *corev1.Secret {
+		o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "brands", Name: name}, Data: map[string][]byte{}}
+		for _, key := range keys {
+			o.Data[key] = []byte("x")
+		}
+		return o
+	}
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(secret("kry", "appKey", "token"), secret("zhimai", "openId", "openKey", "grantCode")).WithStatusSubresource(&v1alpha1.BrandConnector{}).
+		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).WithIndex(&v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex).
 		WithInterceptorFuncs(interceptor.Funcs{Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
 			return refused
 		}})
 	for i := range 2 {
 		b := &v1alpha1.BrandConnector{ObjectMeta: metav1.ObjectMeta{Namespace: "brands", Name: brandKey(i).Name, UID: types.UID(fmt.Sprint(i)), Generation: 1}}
-		b.Spec.BrandID = "1"
+		b.Spec.BrandID = fmt.Sprint(i)
 		b.Spec.Keruyun.CredentialsSecretRef.Name = "kry"
+		b.Spec.Providers.Zhimai = &v1alpha1.ZhimaiSpec{CredentialsSecretRef: v1alpha1.LocalObjectReference{Name: "zhimai"}}
+		b.Spec.Routes = []v1alpha1.Route{{Name: "balance", Match: v1alpha1.RouteMatch{AssetMappingIDs: []string{"100001"}}, Asset: v1alpha1.AssetStoredValue, Provider: v1alpha1.ProviderZhimai}}
 		b.Spec.Ledger.Embedded = &v1alpha1.EmbeddedLedger{}
 		if i == 0 {
 			change(b)
@@ -355,8 +364,8 @@ func TestABrandThatCouldNotTakeAChangeUpGivesItsPlaceBack(t *testing.T) {
 	quota := apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "b0", errors.New("exceeded quota"))
 	r, _ := smallFleet(t, quota, func(*v1alpha1.BrandConnector) {})
 	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: brandKey(0)})
-	if err == nil {
-		t.Fatal("a refused apply is no error")
+	if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
+		t.Fatalf("the quota refuses, and the error is %v", err)
 	}
 	p, err := r.platforms.of(nil)
 	if err != nil {
