@@ -90,7 +90,7 @@ lint: $(LINT) ## Lint: golangci-lint with the Kubernetes API linter, gofmt, shel
 
 .PHONY: chart
 chart: $(HELM) ## The Helm charts: values, renderings, and an installation at a real API server
-	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; HELM=$(HELM) go test -count=1 ./hack/chart
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; HELM=$(HELM) go test -count=1 -timeout 20m ./hack/chart
 
 .PHONY: templates
 templates: ## Fail when a pod template changed and the changelog does not say so

@@ -131,7 +131,7 @@ func TestTwoInstallationsRestartABrandOnceAndComeToRest(t *testing.T) {
 	// Neither takes it from the other by being started anew.
 	generation = w.deployment("xiaowang").Generation
 	a.stop()
-	a = w.installation("a", "x")
+	w.installation("a", "x")
 	w.rests("xiaowang")
 	b.stop()
 	b = w.installation("b", "x")

@@ -283,7 +283,7 @@ func (s *story) ask(t *testing.T) {
 		{[]string{"trace", postgresBrand, "in-doubt"}, "seen in the sandbox's books"},
 		{[]string{"status", postgresBrand}, "Deployment"},
 		{[]string{"diff", postgresBrand, embeddedBrand}, ""}, // fails when the operator would change anything
-		{[]string{"report", postgresBrand, "-o", bundle}, ""},
+		{[]string{"report", postgresBrand, "--file", bundle}, ""},
 	} {
 		out, err := hexiao(t, question.args...)
 		if err != nil || !strings.Contains(out, question.want) {
