@@ -125,9 +125,6 @@ tell, do not decide.`,
     --reason "bill 7788 of 2550 fen in the back office" --yes`,
 		Args: a.brandAndBizID, ValidArgsFunction: a.completeTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := desk.CheckDecision(r.Decision); err != nil {
-				return err
-			}
 			return a.one(cmd, args, t, func(ctx context.Context, d *desk.Desk) error { return d.Resolve(ctx, *t, r) })
 		},
 	}

@@ -65,7 +65,7 @@ func TestADoubtIsDecidedThroughTheAPIServer(t *testing.T) {
 			code, out, errOut = plugin(t, typed, "in-doubt", "resolve", "xiaowang", "b1")
 			wantCode(t, exitUnconfirmed, code, out, errOut)
 			wantText(t, out, "IN DOUBT, waits for a person", "FOUND: the vendor did it")
-			wantText(t, errOut, "neither executed nor refused", "4 characters are too few", "You record as li@example.com", "nothing was recorded")
+			wantText(t, errOut, "neither executed nor refused", "reason: has 4 characters: say in at least 10", "You record as li@example.com", "nothing was recorded")
 			c.InDoubt(1)
 
 			code, out, errOut = plugin(t, strings.Replace(typed, "b2", "b1", 1), "in-doubt", "resolve", "xiaowang", "b1")
@@ -148,6 +148,57 @@ func TestRefusedIsNotRecordedTooEarly(t *testing.T) {
 	wantText(t, out, "recorded: leg 0 of b1 is refused", "overruled:       leg 0 may be called refused from")
 }
 
+// Each question to the vendor stays in the log, so what is wrong is said before it.
+func TestWhatIsWrongWithADecisionIsSaidBeforeTheVendorIsAsked(t *testing.T) {
+	c := admintest.Start(t)
+	c.Fault("zhimai", consume, fault.ApplyThenReset, 1)
+	c.Verify("b1", admintest.AtZhimai)
+	c.InDoubt(1)
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"nobody to ask for the decision":     {nil, exitUnconfirmed, "there is nobody to ask"},
+		"nobody to ask for the reason":       {[]string{"--decision", "executed", "--yes"}, exitUnconfirmed, "there is nobody to ask"},
+		"nobody to ask for the confirmation": {[]string{"--decision", "executed", "--reason", "bill 7788 seen"}, exitUnconfirmed, "--yes"},
+		"a short reason":                     {[]string{"--decision", "executed", "--reason", "seen", "--yes"}, exitUsage, "--reason: has 4 characters: say in at least 10"},
+		"a mobile number in the reason":      {[]string{"--decision", "executed", "--reason", "the guest, 13912345678, says so", "--yes"}, exitUsage, "--reason: holds what looks like a mobile number"},
+		"no such decision":                   {[]string{"--decision", "maybe", "--reason", "bill 7788 seen", "--yes"}, exitUsage, "executed when the vendor did it"},
+		"no such leg":                        {[]string{"--decision", "executed", "--reason", "bill 7788 seen", "--yes", "--leg", "7"}, exitUsage, "legs 0 to 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := plugin(t, "", append([]string{"in-doubt", "resolve", "b1", "--admin-url", c.Client.Base}, tt.args...)...)
+			wantCode(t, tt.code, code, out, errOut)
+			wantText(t, errOut, tt.says)
+		})
+	}
+	count := func() int {
+		t.Helper()
+		r, err := c.Client.Redemption(t.Context(), "VERIFY", "b1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(r.Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(raw), "look-up by hand")
+	}
+	if n := count(); n != 0 {
+		t.Errorf("the vendor was asked %d times", n)
+	}
+	script := []string{"in-doubt", "resolve", "b1", "--leg", "0", "--admin-url", c.Client.Base, "--decision", "executed", "--reason", "bill 7788 seen", "--yes"}
+	code, out, errOut := plugin(t, "", script...)
+	wantCode(t, 0, code, out, errOut)
+	asked := count()
+	code, out, errOut = plugin(t, "", script...)
+	wantCode(t, exitChanged, code, out, errOut)
+	if n := count(); asked == 0 || n != asked {
+		t.Errorf("asked %d times, and %d when it was decided already", asked, n)
+	}
+}
+
 func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 	c := admintest.Start(t)
 	s := startAPIServer(t, true)
@@ -190,14 +241,11 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 		wantText(t, out, "NOT ASKED: brands/closed", "NOT ASKED: brands/pending", "NOT ASKED: other/zhang", "pods/portforward")
 		wantText(t, errOut, "3 of 4 brands could not be asked")
 	})
-	t.Run("nobody there to answer", func(t *testing.T) {
+	t.Run("no machine can tell", func(t *testing.T) {
 		c.Fault("zhimai", consume, fault.ApplyThenReset, 1)
 		c.Verify("b1", admintest.AtZhimai)
 		c.InDoubt(1)
-		code, out, errOut := plugin(t, "", "in-doubt", "resolve", "xiaowang", "b1")
-		wantCode(t, exitUnconfirmed, code, out, errOut)
-		wantText(t, errOut, "there is nobody to ask")
-		code, out, errOut = plugin(t, "", "in-doubt", "retry", "xiaowang", "b1")
+		code, out, errOut := plugin(t, "", "in-doubt", "retry", "xiaowang", "b1")
 		wantCode(t, exitChanged, code, out, errOut)
 		wantText(t, errOut, "the strategy of zhimai is Manual")
 	})

@@ -17,10 +17,7 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
-const (
-	minReason, maxReason = 10, 500
-	maxWho               = 200
-)
+const maxWho = 200
 
 // lookUp asks the vendors now.
 func (d *desk) lookUp(r *http.Request) (any, error) {
@@ -280,14 +277,8 @@ func checkDecision(in adminapi.Decision) error {
 	if in.Decision != adminapi.Executed && in.Decision != adminapi.Refused {
 		return invalid("decision", strconv.Quote(in.Decision)+" is no decision", "use executed when the vendor did it, refused when it did not")
 	}
-	reason := strings.TrimSpace(in.Reason)
-	switch n := utf8.RuneCountInString(reason); {
-	case n < minReason:
-		return invalid("reason", fmt.Sprintf("has %d characters", n), fmt.Sprintf("say in at least %d what you found at the vendor, and where", minReason))
-	case n > maxReason:
-		return invalid("reason", fmt.Sprintf("has %d characters", n), fmt.Sprintf("keep it to %d", maxReason))
-	case scrub(reason) != reason:
-		return invalid("reason", "holds what looks like a mobile number", "name the order or the bill instead: the log is kept for years")
+	if wrong := adminapi.CheckReason(in.Reason); wrong != nil {
+		return wrong
 	}
 	return checkWho(in.Who)
 }

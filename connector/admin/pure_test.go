@@ -71,7 +71,7 @@ func FuzzDecision(f *testing.F) {
 		if decode(r, &in) != nil || checkDecision(in) != nil {
 			return
 		}
-		if len(strings.TrimSpace(in.Reason)) < minReason || strings.TrimSpace(in.Who) == "" || strings.ContainsAny(in.Who, "\n\x00") || scrub(strings.TrimSpace(in.Reason)) != strings.TrimSpace(in.Reason) {
+		if len(strings.TrimSpace(in.Reason)) < adminapi.MinReason || strings.TrimSpace(in.Who) == "" || strings.ContainsAny(in.Who, "\n\x00") || scrub(strings.TrimSpace(in.Reason)) != strings.TrimSpace(in.Reason) {
 			t.Errorf("taken: %+v", in)
 		}
 	})

@@ -8,16 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 )
-
-// minReason is the connector's own bound; it is asked for early.
-const minReason = 10
 
 // Ruling is what a person brings along; what is empty is asked for.
 type Ruling struct {
@@ -30,7 +29,12 @@ type Ruling struct {
 
 // Resolve shows the evidence, asks the vendor once more, asks for decision, reason and
 // confirmation, records the decision, and says what was recorded.
+// What can be checked is checked before the vendor is asked: each question to it stays in
+// the log for ever.
 func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
+	if err := d.check(in); err != nil {
+		return err
+	}
 	x, err := d.reach(ctx, t)
 	if err != nil {
 		return err
@@ -87,10 +91,52 @@ func tooEarly(leg adminapi.Leg) error {
 		Remedy: "look again then, for a wrong refusal charges the guest twice; --force when the vendor itself has told you that it will never be done"}
 }
 
+// check is what is wrong with a ruling as it was brought along.
+func (d *Desk) check(in Ruling) error {
+	if in.Decision != "" && !slices.Contains(Decisions, in.Decision) {
+		return fmt.Errorf("%w: --decision: %q is none: say executed when the vendor did it, refused when it did not", ErrUsage, in.Decision)
+	}
+	if in.Reason != "" {
+		if wrong := adminapi.CheckReason(in.Reason); wrong != nil {
+			wrong.Field = "--reason"
+			return wrong
+		}
+	}
+	if complete := in.Decision != "" && in.Reason != "" && in.Yes; !complete && nobody(d.In) {
+		return errNobody
+	}
+	return nil
+}
+
+// errNobody: something is to be asked, and nobody is there to answer.
+var errNobody = fmt.Errorf("%w: there is nobody to ask; a script says --decision, --reason and --yes", ErrUnconfirmed)
+
+// nobody says whether it is plain that nothing will be typed: the input is empty, or
+// /dev/null. Of a pipe that cannot be known before it is read.
+func nobody(in io.Reader) bool {
+	switch x := in.(type) {
+	case interface{ Len() int }:
+		return x.Len() == 0
+	case *os.File:
+		info, err := x.Stat()
+		if err != nil {
+			return true // it is closed
+		}
+		if info.Mode().IsRegular() {
+			return info.Size() == 0
+		}
+		return info.Mode()&os.ModeCharDevice != 0 && !term.IsTerminal(int(x.Fd()))
+	}
+	return false
+}
+
 // choose is the leg to decide on. Pure.
 func choose(r adminapi.Redemption, no int) (adminapi.Leg, error) {
 	var open []adminapi.Leg
 	for _, l := range r.Legs {
+		if l.No == no && (l.State == "executed" || l.State == "refused") {
+			return l, &adminapi.Error{Code: adminapi.CodeDecided, Message: fmt.Sprintf("leg %d of %s is %s", no, r.BizID, l.State), Remedy: "there is nothing to decide"}
+		}
 		if l.No == no {
 			return l, nil // whether it can be decided on is the connector's to say
 		}
@@ -124,8 +170,8 @@ func (d *Desk) complete(ctx context.Context, x *reached, leg adminapi.Leg, in Ru
 	}
 	if err == nil && in.Reason == "" {
 		in.Reason, err = ask.until("Why? What did you see at the vendor, and where (no names, no numbers of phones): ", func(text string) string {
-			if n := utf8.RuneCountInString(text); n < minReason {
-				return fmt.Sprintf("%d characters are too few: at least %d", n, minReason)
+			if wrong := adminapi.CheckReason(text); wrong != nil {
+				return wrong.Error()
 			}
 			return ""
 		})
@@ -155,7 +201,7 @@ func (a asker) line(question string) (string, error) {
 	text, err := a.read()
 	if errors.Is(err, io.EOF) && text == "" {
 		_, _ = fmt.Fprintln(a.out)
-		return "", fmt.Errorf("%w: there is nobody to ask; a script says --decision, --reason and --yes", ErrUnconfirmed)
+		return "", errNobody
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the answer: %w", err)
@@ -199,11 +245,3 @@ func (a asker) until(question string, wrong func(string) string) (string, error)
 
 // Decisions are the words that a decision may be.
 var Decisions = []string{adminapi.Executed, adminapi.Refused}
-
-// CheckDecision refuses another word than those, or none.
-func CheckDecision(text string) error {
-	if text == "" || slices.Contains(Decisions, text) {
-		return nil
-	}
-	return fmt.Errorf("%w: --decision: %q is none: say executed when the vendor did it, refused when it did not", ErrUsage, text)
-}
