@@ -92,7 +92,7 @@ func runOperator(ctx context.Context, config *rest.Config) (client.Client, error
 	operator := controllers.New(controllers.Config{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),
 		Clock: clock.RealClock{}, Metrics: metrics, GatewayAPI: true, Classes: true, Rollout: rollout.Policy{MaxConcurrent: 5},
-		Installation: render.Installation{Image: operatorImage, RevisionKey: []byte("key of the tests"),
+		Installation: render.Installation{Image: operatorImage, ImagePullSecrets: []string{"registry-of-the-flag"}, RevisionKey: []byte("key of the tests"),
 			MonitoringNamespaces: map[string]string{"team": "monitoring"}, ClientNamespaces: map[string]string{"team": "gateways"}},
 	})
 	if err := operator.SetupWithManager(ctx, mgr, controllers.ControllerOptions{MaxConcurrentReconciles: 4, ReconciliationTimeout: time.Minute}); err != nil {

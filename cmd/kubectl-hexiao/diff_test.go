@@ -54,7 +54,8 @@ func TestDiffShowsWhatAFileWouldChange(t *testing.T) {
 		want []string
 		not  []string
 	}{
-		"nothing": {file: onPostgres(""), want: []string{": no: the pod template stays the same"}, not: []string{"---"}},
+		"another Secret to pull with": {file: onPostgres("  workload: {imagePullSecrets: [{name: mine}]}\n"), code: 1, want: []string{"-      - name: registry-of-the-flag\n+      - name: mine\n", ": YES: "}},
+		"nothing":                     {file: onPostgres(""), want: []string{": no: the pod template stays the same"}, not: []string{"---"}},
 		"another number of Pods, which no Pod notices": {file: onPostgres("  workload: {replicas: 3}\n"), code: 1,
 			want: []string{"--- live  Deployment " + w.namespace + "/xiaowang\n+++ would Deployment " + w.namespace + "/xiaowang\n", "-  replicas: 2\n+  replicas: 3\n", ": no: "},
 			not:  []string{"ConfigMap", "template-hash"}},
@@ -254,12 +255,12 @@ func TestDiffGoesOnWhereAClassIsMissing(t *testing.T) {
 // What a new brand gets is what the installed operator's flags give.
 func TestDiffOfANewBrandAsksTheOperatorsDeployment(t *testing.T) {
 	w := newWorld(t)
-	w.operatorDeployment("--connector-image=registry.example/of-the-flags:7", "--connector-image-pull-policy=Always", "--client-namespace-labels=team=gateways", "--watch-namespaces="+w.namespace)
+	w.operatorDeployment("--connector-image=registry.example/of-the-flags:7", "--connector-image-pull-policy=Always", "--connector-image-pull-secrets=registry-a,registry-b", "--client-namespace-labels=team=gateways", "--watch-namespaces="+w.namespace)
 	w.role("developer", developers...)
 	file := w.file(onPostgres(""))
 	code, out, errOut := w.run("diff", "-f", file)
 	wantCode(t, 1, code, out, errOut)
-	wantText(t, out, "image: registry.example/of-the-flags:7", "imagePullPolicy: Always", "team: gateways",
+	wantText(t, out, "image: registry.example/of-the-flags:7", "imagePullPolicy: Always", "team: gateways", "name: registry-b",
 		"image registry.example/of-the-flags:7 is taken from the flags of the installed operator, "+w.namespace+"/hexiao-manager")
 	code, out, errOut = w.run("diff", "-f", file, "--image", "mine:1")
 	wantCode(t, 1, code, out, errOut)

@@ -26,6 +26,7 @@ import (
 // operator's own.
 type platform struct {
 	image, pullPolicy   string
+	pullSecrets         []string
 	monitoring, clients map[string]string
 }
 
@@ -33,6 +34,7 @@ func (p *platform) flags(cmd *cobra.Command, otherwise string) {
 	f := cmd.Flags()
 	f.StringVar(&p.image, "image", "", "image of the connector; "+otherwise)
 	f.StringVar(&p.pullPolicy, "image-pull-policy", "", "Always, IfNotPresent or Never, as the operator's --connector-image-pull-policy")
+	f.StringSliceVar(&p.pullSecrets, "image-pull-secrets", nil, "names of Secrets to pull it with, for brands that name none, as the operator's --connector-image-pull-secrets")
 	f.StringToStringVar(&p.monitoring, "monitoring-namespace-labels", nil, "labels of the namespaces that may read metrics, as the operator's flag")
 	f.StringToStringVar(&p.clients, "client-namespace-labels", nil, "labels of the namespaces that may call the connector, as the operator's flag")
 	complete(cmd, "image-pull-policy", pullPolicies)
@@ -44,7 +46,7 @@ func (p *platform) installation() (render.Installation, error) {
 	if p.pullPolicy != "" && !slices.Contains(pullPolicies, p.pullPolicy) {
 		return render.Installation{}, fmt.Errorf("%w: --image-pull-policy: %q is none: say %s", desk.ErrUsage, p.pullPolicy, strings.Join(pullPolicies, ", "))
 	}
-	return render.Installation{Image: p.image, ImagePullPolicy: corev1.PullPolicy(p.pullPolicy), MonitoringNamespaces: p.monitoring, ClientNamespaces: p.clients}, nil
+	return render.Installation{Image: p.image, ImagePullPolicy: corev1.PullPolicy(p.pullPolicy), ImagePullSecrets: p.pullSecrets, MonitoringNamespaces: p.monitoring, ClientNamespaces: p.clients}, nil
 }
 
 // defaultImage is what this version's chart runs when its values say nothing.

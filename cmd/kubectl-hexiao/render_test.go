@@ -52,8 +52,10 @@ func write(t *testing.T, path, text string) string {
 
 func TestRenderPrintsWhatTheOperatorApplies(t *testing.T) {
 	offline(t)
-	code, out, errOut := plugin(t, "", "render", "-f", "testdata/render.in.yaml", "--image", "registry.example/hexiao/connector:1")
+	code, out, errOut := plugin(t, "", "render", "-f", "testdata/render.in.yaml", "--image", "registry.example/hexiao/connector:1", "--image-pull-secrets", "registry")
 	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "imagePullSecrets:\n      - name: registry\n")
+	_, out, errOut = plugin(t, "", "render", "-f", "testdata/render.in.yaml", "--image", "registry.example/hexiao/connector:1")
 	golden(t, "render.out.yaml", out)
 	if want := "left out: testdata/render.in.yaml:3: Secret xiaowang-keruyun\n"; errOut != want {
 		t.Errorf("stderr is %q, want %q", errOut, want)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,8 @@ func TestStatusShowsWhyABrandIsNotReady(t *testing.T) {
 	if c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionReady); c == nil || c.Reason == "" || c.Message == "" || c.LastTransitionTime.IsZero() {
 		t.Errorf("the conditions are %+v", got.Conditions)
 	}
-	if got.Ready || got.Root.Children[0].Children[0].Children[0].Verdict != tree.Bad || len(got.Warnings) != 1 {
+	if got.Ready || got.Root.Children[0].Children[0].Children[0].Verdict != tree.Bad ||
+		!slices.ContainsFunc(got.Warnings, func(w tree.Warning) bool { return w.Reason == "BackOff" && w.Count == 4 }) {
 		t.Errorf("%+v", got)
 	}
 }

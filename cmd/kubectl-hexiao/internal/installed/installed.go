@@ -48,6 +48,7 @@ type Operator struct {
 	Replicas       int32  `json:"replicas"`
 
 	pullPolicy          string
+	pullSecrets         []string
 	monitoring, clients map[string]string
 	namespaces          []string
 	shard               string
@@ -58,7 +59,7 @@ func (o *Operator) String() string { return o.Namespace + "/" + o.Name }
 
 // Installation is what its flags give to each of its brands.
 func (o *Operator) Installation() render.Installation {
-	return render.Installation{Image: o.ConnectorImage, ImagePullPolicy: corev1.PullPolicy(o.pullPolicy),
+	return render.Installation{Image: o.ConnectorImage, ImagePullPolicy: corev1.PullPolicy(o.pullPolicy), ImagePullSecrets: o.pullSecrets,
 		MonitoringNamespaces: o.monitoring, ClientNamespaces: o.clients}
 }
 
@@ -106,6 +107,7 @@ func operator(d *appsv1.Deployment) *Operator {
 		f.ParseErrorsAllowlist.UnknownFlags = true
 		f.StringVar(&o.ConnectorImage, "connector-image", "", "")
 		f.StringVar(&o.pullPolicy, "connector-image-pull-policy", "", "")
+		f.StringSliceVar(&o.pullSecrets, "connector-image-pull-secrets", nil, "")
 		f.StringToStringVar(&o.monitoring, "monitoring-namespace-labels", nil, "")
 		f.StringToStringVar(&o.clients, "client-namespace-labels", nil, "")
 		f.StringSliceVar(&o.namespaces, "watch-namespaces", nil, "")

@@ -170,6 +170,9 @@ func (s *state) installation(p *Preview, w Want) render.Installation {
 			i.ProgressDeadlineSeconds = *d
 		}
 	}
+	if i.ImagePullSecrets == nil {
+		i.ImagePullSecrets = s.pullSecrets(w)
+	}
 	i.Image = cmp.Or(i.Image, w.DefaultImage)
 	if s.deployment == nil && w.Given.Image == "" && (w.Class == nil || w.Class.Spec.Image == "") {
 		p.note("the brand is new, and image %s is taken from %s: say --image to have another", i.Image, source)
@@ -183,6 +186,22 @@ func (s *state) installation(p *Preview, w Want) render.Installation {
 		}
 	}
 	return i
+}
+
+// pullSecrets are those of the operator's flag. Where the live brand and its class name
+// none, the live Pods show them.
+func (s *state) pullSecrets(w Want) []string {
+	if s.brand != nil && s.deployment != nil && len(v1alpha1.Resolve(s.brand, w.Class).Spec.Workload.ImagePullSecrets) == 0 {
+		names := []string{}
+		for _, ref := range s.deployment.Spec.Template.Spec.ImagePullSecrets {
+			names = append(names, ref.Name)
+		}
+		return names
+	}
+	if w.Operator != nil {
+		return w.Operator.ImagePullSecrets
+	}
+	return nil
 }
 
 // or is the first map that is there: an empty one is an answer, too.
