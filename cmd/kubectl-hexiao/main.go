@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	cmd := root(in, out, errOut)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
-	if err != nil && ctx.Err() == context.Canceled { //nolint:errorlint // the context's own
+	if err != nil && ctx.Err() == context.Canceled {
 		err = &exit{exitInterrupted, interrupted(err)}
 	}
 	if err != nil && err.Error() != "" {

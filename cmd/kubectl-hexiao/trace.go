@@ -152,8 +152,7 @@ func (a *access) traceArgs(args []string, o *traceOrder) (*time.Location, error)
 	if o.search.BizID = o.bizID; len(args) == 1 {
 		o.search.BizID = args[0]
 	}
-	switch {
-	case o.search == (adminapi.Search{}):
+	if o.search == (adminapi.Search{}) {
 		return wrong("say which redemption: BIZID, --order, --payment, --trace-id or --flow-id")
 	}
 	o.search.TraceID = strings.ToLower(strings.ReplaceAll(o.search.TraceID, "-", ""))

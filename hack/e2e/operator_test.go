@@ -46,6 +46,12 @@ func (s *story) installPrevious(t *testing.T) {
 	makeNamespace(t)
 }
 
+// testRelease has the release say whether it works.
+func testRelease(t *testing.T) {
+	t.Helper()
+	helm(t, "test", "hexiao", "--namespace", systemNamespace, "--timeout", "1m")
+}
+
 func makeNamespace(t *testing.T) {
 	t.Helper()
 	apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+namespace+", labels: {pod-security.kubernetes.io/enforce: restricted}}}")
@@ -56,6 +62,7 @@ func (s *story) upgrade(t *testing.T) {
 	pods := identities(podsOf(t, postgresBrand, embeddedBrand))
 	load := s.startLoad(t, postgresBrand, "11342")
 	s.release(t, "charts/hexiao")
+	testRelease(t)
 	for _, brand := range []string{postgresBrand, embeddedBrand} {
 		reconciled(t, brand) // by the new operator: the old one's Pods are gone
 		says(t, brand, "Ready", "True", "Ready")

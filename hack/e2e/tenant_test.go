@@ -31,6 +31,7 @@ func (s *story) installForTenant(t *testing.T) {
 	makeNamespace(t)
 	apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: "+elsewhere+"}}")
 	s.release(t, "charts/hexiao", "--set=crds.enabled=false", "--set=rbac.aggregate=false", "--set=watchNamespaces={"+namespace+"}")
+	testRelease(t)
 	if roles := kubectl(t, "get", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/instance=hexiao", "-o", "name"); roles != "" {
 		t.Errorf("the tenant's operator came with %s", roles)
 	}
