@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -30,6 +31,7 @@ type access struct {
 	overrides  clientcmd.ConfigOverrides
 	adminURL   string
 	format     string
+	zone       string
 }
 
 func accessFlags(cmd *cobra.Command) *access {
@@ -128,11 +130,29 @@ func (a *access) desk(cmd *cobra.Command) (d *desk.Desk, namespace string, err e
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", desk.ErrUsage, err)
 	}
+	zone, err := timeZone(a.zone)
+	if err != nil {
+		return nil, "", err
+	}
 	way, namespace, err := a.way()
 	if err != nil {
 		return nil, "", err
 	}
-	return &desk.Desk{Way: way, In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr(), Format: format, Patience: present.Patience}, namespace, nil
+	return &desk.Desk{Way: way, Zone: zone, In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Err: cmd.ErrOrStderr(), Format: format, Patience: present.Patience}, namespace, nil
+}
+
+// timeZoneFlag is the zone of the times that a person reads: the tills' own, unless
+// another is asked for.
+func timeZoneFlag(f *pflag.FlagSet, to *string) {
+	f.StringVar(to, "time-zone", "Asia/Shanghai", "time zone of the times that a person reads")
+}
+
+func timeZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --time-zone: %q is none: use one like Asia/Shanghai", desk.ErrUsage, name)
+	}
+	return zone, nil
 }
 
 // list runs a command over one brand or many.

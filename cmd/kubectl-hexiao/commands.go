@@ -53,6 +53,7 @@ Most doubts end by themselves. Those that wait for a person are decided here.`,
 		Args: noSubcommand,
 		RunE: help,
 	}
+	timeZoneFlag(cmd.PersistentFlags(), &a.zone)
 	cmd.AddCommand(inDoubtList(a), inDoubtShow(a), inDoubtResolve(a), inDoubtRetry(a))
 	return cmd
 }

@@ -113,6 +113,19 @@ func TestAScriptDecidesWithoutQuestions(t *testing.T) {
 	code, out, errOut = plugin(t, "", "in-doubt", "show", "xiaowang", "b1", "--look-up", "-o", "yaml")
 	wantCode(t, 0, code, out, errOut)
 	wantText(t, out, "contradiction: true", "verdict: found", "alarm: true")
+
+	r, err := c.Client.Redemption(t.Context(), "VERIFY", "b1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for zone, text := range map[string]string{"": "+08:00", "--time-zone=Asia/Kathmandu": "+05:45"} {
+		code, out, errOut = plugin(t, "", slices.DeleteFunc([]string{"in-doubt", "show", "xiaowang", "b1", zone}, func(a string) bool { return a == "" })...)
+		wantCode(t, 0, code, out, errOut)
+		wantText(t, out, " "+text+"\n")
+		if strings.Contains(out, r.CreatedAt.Format("15:04:05Z")) {
+			t.Errorf("a time is in another zone:\n%s", out)
+		}
+	}
 }
 
 func TestRefusedIsNotRecordedTooEarly(t *testing.T) {
@@ -217,6 +230,7 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 		"a brand and all":          {[]string{"in-doubt", "list", "xiaowang", "-A"}, exitUsage, "not both"},
 		"no such action":           {[]string{"in-doubt", "show", "xiaowang", "b1", "--action", "pay"}, exitUsage, "verify or reverse"},
 		"no such decision":         {[]string{"in-doubt", "resolve", "xiaowang", "b1", "--decision", "maybe"}, exitUsage, "executed when the vendor did it"},
+		"no such time zone":        {[]string{"in-doubt", "show", "xiaowang", "b1", "--time-zone", "Mars"}, exitUsage, `--time-zone: "Mars" is none: use one like Asia/Shanghai`},
 		"no such state":            {[]string{"reversals", "list", "xiaowang", "--state", "open"}, exitUsage, "use waiting or all"},
 		"no such brand":            {[]string{"in-doubt", "list", "nobody"}, exitNotFound, `no BrandConnector "nobody" in namespace "brands"`},
 		"no such redemption":       {[]string{"in-doubt", "show", "xiaowang", "b9"}, exitNotFound, "no such redemption"},

@@ -81,7 +81,7 @@ the spans into the time line. They add durations; the verdict is the ledger's al
 	f.StringVar(&o.link, "traces-url", os.Getenv(envTracesURL), "where a trace can be looked at, with "+tracePlaceholder+" in it, such as http://jaeger.example/trace/"+tracePlaceholder+" ($"+envTracesURL+")")
 	f.StringVar(&o.tempoURL, "tempo-url", "", "base URL of a backend with Tempo's HTTP API, to read spans from ($"+envTempoURL+")")
 	f.StringVar(&o.tenant, "tempo-tenant", os.Getenv(envTempoTenant), "tenant at that backend, sent as X-Scope-OrgID ($"+envTempoTenant+")")
-	f.StringVar(&o.zones, "time-zone", "Asia/Shanghai", "time zone of the times that a person reads")
+	timeZoneFlag(f, &o.zones)
 	return cmd
 }
 
@@ -161,11 +161,7 @@ func (a *access) traceArgs(args []string, o *traceOrder) (*time.Location, error)
 			return wrong("--traces-url: %q is no URL with %s in it: use one like http://jaeger.example/trace/%s", o.link, tracePlaceholder, tracePlaceholder)
 		}
 	}
-	zone, err := time.LoadLocation(o.zones)
-	if err != nil {
-		return wrong("--time-zone: %q is none: use one like Asia/Shanghai", o.zones)
-	}
-	return zone, nil
+	return timeZone(o.zones)
 }
 
 // find asks the brand's connector.

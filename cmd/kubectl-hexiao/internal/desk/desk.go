@@ -40,6 +40,8 @@ type Desk struct {
 	Out    io.Writer
 	Err    io.Writer // progress, and what a person is asked
 	Format present.Format
+	// Zone of the times that a person reads.
+	Zone *time.Location
 	// Patience before progress is told.
 	Patience time.Duration
 }
@@ -65,7 +67,7 @@ func (d *Desk) ListInDoubt(ctx context.Context, l List) error {
 	for i, a := range answers {
 		out[i] = present.Doubts{Of: a.of, InDoubt: a.value}
 	}
-	return listed(d, l, answers, func() error { return present.InDoubt(d.Out, d.Format, out) })
+	return listed(d, l, answers, func() error { return present.InDoubt(d.Out, d.Format, out, d.Zone) })
 }
 
 // ListReversals lists reversals.
@@ -265,7 +267,7 @@ func (d *Desk) Show(ctx context.Context, t Target, lookUp bool) error {
 	if done, err := present.Machine(d.Out, d.Format, out); done {
 		return err
 	}
-	if err := present.Evidence(d.Out, x.redemption); err != nil {
+	if err := present.Evidence(d.Out, x.redemption, d.Zone); err != nil {
 		return err
 	}
 	return d.findings(d.Out, findings)
@@ -277,7 +279,7 @@ func (d *Desk) findings(w io.Writer, f adminapi.Findings) error {
 		if i == 0 {
 			head = "\nTHE VENDOR, ASKED NOW\n"
 		}
-		if _, err := fmt.Fprintf(w, "%s  %s\n", head, present.Finding(x)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s  %s\n", head, present.Finding(x, d.Zone)); err != nil {
 			return err
 		}
 	}

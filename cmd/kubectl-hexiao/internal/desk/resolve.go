@@ -45,7 +45,7 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	if d.Format == present.JSON || d.Format == present.YAML {
 		show = d.Err
 	}
-	if err := present.Evidence(show, x.redemption); err != nil {
+	if err := present.Evidence(show, x.redemption, d.Zone); err != nil {
 		return err
 	}
 	leg, err := choose(x.redemption, in.Leg)
@@ -53,7 +53,7 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 		return err
 	}
 	if in.Decision == adminapi.Refused && leg.RefusableFrom != nil && !in.Force {
-		return tooEarly(leg)
+		return d.tooEarly(leg)
 	}
 	findings, err := d.lookUp(ctx, x, &leg.No)
 	if err != nil {
@@ -69,6 +69,10 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	done, err := x.Resolve(ctx, x.redemption.Action, x.redemption.BizID, leg.No, adminapi.Decision{
 		Decision: in.Decision, Reason: in.Reason, Who: x.who, Version: &leg.Version, Force: in.Force,
 	})
+	var told *adminapi.Error
+	if errors.As(err, &told) {
+		told.Message = present.InZone(told.Message, d.Zone)
+	}
 	if isCode(err, adminapi.CodeEvidence) || isCode(err, adminapi.CodeEarly) {
 		return fmt.Errorf("%w (here: --force)", err)
 	}
@@ -81,13 +85,13 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	if _, err := fmt.Fprintln(d.Out); err != nil {
 		return err
 	}
-	return present.Recorded(d.Out, done, leg.No)
+	return present.Recorded(d.Out, done, leg.No, d.Zone)
 }
 
 // tooEarly is what the connector would say of refused, before a vendor is asked.
-func tooEarly(leg adminapi.Leg) error {
+func (d *Desk) tooEarly(leg adminapi.Leg) error {
 	return &adminapi.Error{Code: adminapi.CodeEarly, Field: "--decision", Message: fmt.Sprintf(
-		"leg %d may be called refused from %s on: until then %s may have it without showing it", leg.No, present.Stamp(leg.RefusableFrom), present.Clean(leg.Provider)),
+		"leg %d may be called refused from %s on: until then %s may have it without showing it", leg.No, present.Stamp(leg.RefusableFrom, d.Zone), present.Clean(leg.Provider)),
 		Remedy: "look again then, for a wrong refusal charges the guest twice; --force when the vendor itself has told you that it will never be done"}
 }
 

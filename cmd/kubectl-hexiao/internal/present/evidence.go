@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 // Evidence writes everything known of a redemption: what was asked for, what was
 // sent, which answers came, and the log.
-func Evidence(w io.Writer, r adminapi.Redemption) error {
+func Evidence(w io.Writer, r adminapi.Redemption, zone *time.Location) error {
 	var b bytes.Buffer
 	kind := "redemption"
 	if r.Action == "REVERSE_VERIFY" {
@@ -27,7 +28,7 @@ func Evidence(w io.Writer, r adminapi.Redemption) error {
 		b.WriteString("ALARM: evidence contradicts what was concluded\n")
 	}
 	fields(&b, "order", r.OrderNo, "payment", r.PaymentNo, "refund", r.RefundPaymentNo, "reverses", r.ReversesBizID, "shop", r.ShopID,
-		"flow", r.FlowID, "trace", r.TraceID, "received", Stamp(&r.CreatedAt), "answered", answered(r))
+		"flow", r.FlowID, "trace", r.TraceID, "received", Stamp(&r.CreatedAt, zone), "answered", answered(r, zone))
 	b.WriteString("\nASSETS\n")
 	t := &table{header: []string{"  NO", "ASSET", "MAPPING", "ID", "ASKED", "RESULT", "CODE", "DONE", "TAKEN BACK"}}
 	for _, l := range r.Lines {
@@ -41,16 +42,16 @@ func Evidence(w io.Writer, r adminapi.Redemption) error {
 		return err
 	}
 	for _, l := range r.Legs {
-		writeLeg(&b, l)
+		writeLeg(&b, l, zone)
 	}
 	for _, v := range r.Reversals {
-		fmt.Fprintf(&b, "\nREVERSED BY %s: %s, %s, at %s\n", v.BizID, Value(v.AmountFen, v.Points, v.Coupons), v.Outcome, Stamp(&v.CreatedAt))
+		fmt.Fprintf(&b, "\nREVERSED BY %s: %s, %s, at %s\n", v.BizID, Value(v.AmountFen, v.Points, v.Coupons), v.Outcome, Stamp(&v.CreatedAt, zone))
 	}
 	b.WriteString("\nLOG\n")
-	if err := events(&b, r.Events); err != nil {
+	if err := events(&b, r.Events, zone); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, CleanLines(b.String()))
+	_, err := io.WriteString(w, CleanLines(InZone(b.String(), zone)))
 	return err
 }
 
@@ -61,19 +62,19 @@ func asked(l adminapi.Line) string {
 	return fmt.Sprintf("%d", l.Count)
 }
 
-func answered(r adminapi.Redemption) string {
+func answered(r adminapi.Redemption, zone *time.Location) string {
 	if r.ConcludedAt == nil {
 		return "no: the till hears 3001, outcome not known"
 	}
-	return Stamp(r.ConcludedAt) + ", subCode " + r.SubCode
+	return Stamp(r.ConcludedAt, zone) + ", subCode " + r.SubCode
 }
 
-func writeLeg(b *bytes.Buffer, l adminapi.Leg) {
+func writeLeg(b *bytes.Buffer, l adminapi.Leg, zone *time.Location) {
 	fmt.Fprintf(b, "\nLEG %d: %s at %s: %s\n", l.No, Value(l.AmountFen, l.Points, l.Coupons), l.Provider, State(l))
-	fields(b, "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", Stamp(l.SentAt), "in doubt since", Stamp(l.UnknownAt),
-		"final since", Stamp(l.ResolvedAt), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", Stamp(l.NextCheck))
+	fields(b, "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", Stamp(l.SentAt, zone), "in doubt since", Stamp(l.UnknownAt, zone),
+		"final since", Stamp(l.ResolvedAt, zone), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", Stamp(l.NextCheck, zone))
 	if l.RefusableFrom != nil {
-		fields(b, "not refused", "before "+Stamp(l.RefusableFrom)+": the vendor may have it without showing it")
+		fields(b, "not refused", "before "+Stamp(l.RefusableFrom, zone)+": the vendor may have it without showing it")
 	}
 	if len(l.Coupons) > 0 {
 		fields(b, "coupons", strings.Join(l.Coupons, ", "))
@@ -124,7 +125,7 @@ func Answer(a *adminapi.Answer) string {
 }
 
 // Finding is a look-up's result in words.
-func Finding(f adminapi.Finding) string {
+func Finding(f adminapi.Finding, zone *time.Location) string {
 	words := map[string]string{
 		"found":        "FOUND: the vendor did it",
 		"missing":      "MISSING: the vendor does not know it",
@@ -146,10 +147,10 @@ func Finding(f adminapi.Finding) string {
 	if f.Alarm {
 		text += "\n  ALARM: it was concluded as refused"
 	}
-	return CleanLines(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, Stamp(&f.At), text))
+	return CleanLines(InZone(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, Stamp(&f.At, zone), text), zone))
 }
 
-func events(b *bytes.Buffer, list []adminapi.Event) error {
+func events(b *bytes.Buffer, list []adminapi.Event, zone *time.Location) error {
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, e := range list {
 		leg := "-"
@@ -160,7 +161,7 @@ func events(b *bytes.Buffer, list []adminapi.Event) error {
 		if e.To != "" && e.To != e.From {
 			change = strings.TrimPrefix(e.From+" → "+e.To+" ", " ")
 		}
-		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\t%s%s\n", Stamp(&e.At), leg, Clean(e.Actor), e.Kind, change, Clean(compact(e.Detail))); err != nil {
+		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\t%s%s\n", Stamp(&e.At, zone), leg, Clean(e.Actor), e.Kind, change, Clean(compact(e.Detail))); err != nil {
 			return err
 		}
 	}
@@ -185,11 +186,25 @@ func compact(raw json.RawMessage) string {
 }
 
 // Stamp is a moment as people read it, empty without one.
-func Stamp(t *time.Time) string {
+func Stamp(t *time.Time, zone *time.Location) string {
 	if t == nil || t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
+	return t.In(zone).Format("2006-01-02 15:04:05 -07:00")
+}
+
+// moments are the times in what a connector wrote down or says, which are UTC.
+var moments = regexp.MustCompile(`\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`)
+
+// InZone is text with a connector's times in the reader's zone.
+func InZone(text string, zone *time.Location) string {
+	return moments.ReplaceAllStringFunc(text, func(m string) string {
+		t, err := time.Parse("2006-01-02 15:04:05Z", m)
+		if err != nil {
+			return m
+		}
+		return Stamp(&t, zone)
+	})
 }
 
 // CleanLines cleans text that has lines of its own.
@@ -202,12 +217,12 @@ func CleanLines(text string) string {
 }
 
 // Recorded writes what a decision left behind.
-func Recorded(w io.Writer, r adminapi.Resolved, leg int) error {
+func Recorded(w io.Writer, r adminapi.Resolved, leg int, zone *time.Location) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "recorded: leg %d of %s is %s\n", leg, r.Redemption.BizID, r.Decision)
 	fields(&b, "who", r.Who, "why", r.Reason, "overruled", r.Overruled)
 	if e := decisionEvent(r.Redemption.Events, leg); e != nil {
-		fields(&b, "event", fmt.Sprintf("%d, at %s", e.Seq, Stamp(&e.At)))
+		fields(&b, "event", fmt.Sprintf("%d, at %s", e.Seq, Stamp(&e.At, zone)))
 	}
 	if r.Redemption.ConcludedAt != nil {
 		fields(&b, "till", "a repeat of the bizId hears subCode "+r.Redemption.SubCode+" from now on")
@@ -217,7 +232,7 @@ func Recorded(w io.Writer, r adminapi.Resolved, leg int) error {
 	if r.Redemption.Contradiction {
 		b.WriteString("  ALARM: evidence contradicts what was concluded; see docs/guides/in-doubt.md\n")
 	}
-	_, err := io.WriteString(w, CleanLines(b.String()))
+	_, err := io.WriteString(w, CleanLines(InZone(b.String(), zone)))
 	return err
 }
 

@@ -117,13 +117,13 @@ func Clean(text string) string {
 }
 
 // InDoubt writes the brands' lists.
-func InDoubt(w io.Writer, f Format, brands []Doubts) error {
+func InDoubt(w io.Writer, f Format, brands []Doubts, zone *time.Location) error {
 	if done, err := Machine(w, f, map[string]any{"brands": brands}); done {
 		return err
 	}
 	t := &table{header: []string{"NAMESPACE", "BRAND", "ACTION", "BIZID", "LEG", "PROVIDER", "AMOUNT", "WAITS FOR", "SINCE", "CHECKS", "NEXT"}}
 	if f == Wide {
-		t.header = append(t.header, "STATE", "CLASS", "STRATEGY", "OPERATION", "KEY", "ORDER", "PAYMENT", "SHOP", "TRACE")
+		t.header = append(t.header, "STATE", "IN DOUBT SINCE", "CLASS", "STRATEGY", "OPERATION", "KEY", "ORDER", "PAYMENT", "SHOP", "TRACE")
 	}
 	for _, b := range brands {
 		if b.InDoubt == nil {
@@ -133,7 +133,7 @@ func InDoubt(w io.Writer, f Format, brands []Doubts) error {
 			row := []string{b.Namespace, b.Brand, Action(d.Action), d.BizID, strconv.Itoa(d.Leg), d.Provider, Value(d.AmountFen, d.Points, d.Coupons),
 				d.WaitsFor, ago(b.InDoubt.At, d.Since), strconv.Itoa(d.Checks), until(b.InDoubt.At, d.NextCheck)}
 			if f == Wide {
-				row = append(row, d.State, d.Class, d.Strategy, d.Operation, d.Key, d.OrderNo, d.PaymentNo, d.ShopID, d.TraceID)
+				row = append(row, d.State, Stamp(&d.Since, zone), d.Class, d.Strategy, d.Operation, d.Key, d.OrderNo, d.PaymentNo, d.ShopID, d.TraceID)
 			}
 			t.add(row...)
 		}

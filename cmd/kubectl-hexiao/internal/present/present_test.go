@@ -50,6 +50,9 @@ func at(clock string) time.Time {
 
 func ptr[T any](v T) *T { return &v }
 
+// shanghai is where most who read it are.
+var shanghai = time.FixedZone("", 8*60*60)
+
 func doubts() []present.Doubts {
 	return []present.Doubts{
 		{Of: present.Of{Namespace: "brands", Brand: "xiaowang", Pod: "xiaowang-5d9c-x2k"}, InDoubt: &adminapi.InDoubtList{
@@ -71,7 +74,7 @@ func TestInDoubt(t *testing.T) {
 	for _, f := range present.Formats {
 		t.Run(f, func(t *testing.T) {
 			var b bytes.Buffer
-			if err := present.InDoubt(&b, present.Format(f), doubts()); err != nil {
+			if err := present.InDoubt(&b, present.Format(f), doubts(), shanghai); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, "in-doubt."+f, b.Bytes())
@@ -84,11 +87,11 @@ func TestInDoubt(t *testing.T) {
 
 func TestNothingIsSaidToBeInDoubtOnlyWhenAllWereAsked(t *testing.T) {
 	var b bytes.Buffer
-	if err := present.InDoubt(&b, present.Table, doubts()[2:]); err != nil || b.String() != "nothing is in doubt\n" {
+	if err := present.InDoubt(&b, present.Table, doubts()[2:], shanghai); err != nil || b.String() != "nothing is in doubt\n" {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 	b.Reset()
-	if err := present.InDoubt(&b, present.Table, doubts()[1:]); err != nil || strings.Contains(b.String(), "nothing") || !strings.Contains(b.String(), "NOT ASKED: brands/zhang") {
+	if err := present.InDoubt(&b, present.Table, doubts()[1:], shanghai); err != nil || strings.Contains(b.String(), "nothing") || !strings.Contains(b.String(), "NOT ASKED: brands/zhang") {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }
@@ -117,7 +120,7 @@ func redemption() adminapi.Redemption {
 			{No: 1, AssetMappingID: "300001", AssetID: "300001", Asset: "Points", Count: 300, Result: "executed", ReversedCount: 5}},
 		Legs: []adminapi.Leg{
 			{No: 0, Provider: "zhimai", Operation: "communal.user.consume", Key: "HXABC", Member: "1001", AmountFen: 2550, Lines: []int{0}, Call: json.RawMessage(`{"customerId": "1001"}`),
-				State: "unknown", Version: 2, Strategy: "Manual", WaitsFor: "person", SentAt: ptr(at("08:59:00")), UnknownAt: ptr(at("08:59:15")),
+				State: "unknown", Version: 2, Strategy: "Manual", WaitsFor: "person", SentAt: ptr(at("08:59:00")), UnknownAt: ptr(at("08:59:15")), RefusableFrom: ptr(at("09:09:00")),
 				Answer: &adminapi.Answer{Kind: "unknown", Class: "timeout", Detail: "no answer in 15s"}},
 			{No: 1, Provider: "alsc", Operation: "open.assert.verify", Key: "HXDEF", Points: 300, Lines: []int{1}, State: "executed", Version: 1, Strategy: "Query",
 				SentAt: ptr(at("08:59:00")), ResolvedAt: ptr(at("08:59:01")), Answer: &adminapi.Answer{Kind: "executed", FlowID: "778", HTTPStatus: 200, TotalFen: 0}},
@@ -133,7 +136,7 @@ func redemption() adminapi.Redemption {
 
 func TestEvidence(t *testing.T) {
 	var b bytes.Buffer
-	if err := present.Evidence(&b, redemption()); err != nil {
+	if err := present.Evidence(&b, redemption(), shanghai); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range []adminapi.Finding{
@@ -142,7 +145,7 @@ func TestEvidence(t *testing.T) {
 		{Leg: 1, At: at("12:00:00"), Verdict: "differs"}, {Leg: 1, At: at("12:00:00"), Verdict: "inconclusive"}, {Leg: 1, At: at("12:00:00"), Verdict: "cannot-ask"},
 		{Leg: 1, At: at("12:00:00"), Verdict: "partly"}, {Leg: 1, At: at("12:00:00"), Verdict: "unshown"},
 	} {
-		b.WriteString(present.Finding(f) + "\n")
+		b.WriteString(present.Finding(f, shanghai) + "\n")
 	}
 	golden(t, "evidence.txt", b.Bytes())
 }
@@ -150,12 +153,12 @@ func TestEvidence(t *testing.T) {
 func TestRecorded(t *testing.T) {
 	var b bytes.Buffer
 	r := redemption()
-	resolved := adminapi.Resolved{Decision: "refused", Who: "li@example.com", Reason: "bill 77 was cancelled", Overruled: "found", Redemption: r}
-	if err := present.Recorded(&b, resolved, 0); err != nil {
+	resolved := adminapi.Resolved{Decision: "refused", Who: "li@example.com", Reason: "bill 77 was cancelled", Overruled: "at 2026-03-01 08:59:30Z look-up: found", Redemption: r}
+	if err := present.Recorded(&b, resolved, 0, shanghai); err != nil {
 		t.Fatal(err)
 	}
 	resolved.Redemption.ConcludedAt, resolved.Redemption.SubCode, resolved.Redemption.Contradiction = ptr(at("09:00:00")), "201", false
-	if err := present.Recorded(&b, resolved, 0); err != nil {
+	if err := present.Recorded(&b, resolved, 0, shanghai); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "recorded.txt", b.Bytes())
