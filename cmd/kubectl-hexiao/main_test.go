@@ -212,6 +212,20 @@ func TestWhatIsWrongWithADecisionIsSaidBeforeTheVendorIsAsked(t *testing.T) {
 	}
 }
 
+func TestACallThatIsUnderWayIsSaidToBe(t *testing.T) {
+	t.Parallel()
+	c := admintest.StartHasty(t)
+	c.Fault("zhimai", consume, fault.ApplyThenHang, 1)
+	c.Verify("b1", admintest.AtZhimai)
+	code, out, errOut := plugin(t, "", "in-doubt", "list", "--admin-url", c.Client.Base)
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "25.50 yuan   under way   ", "in 1")
+	code, out, errOut = plugin(t, "", "in-doubt", "resolve", "b1", "--admin-url", c.Client.Base, "--decision", "executed", "--reason", "bill 7788 seen", "--yes")
+	wantCode(t, exitChanged, code, out, errOut)
+	wantText(t, out, "SENT, no answer yet, under way")
+	wantText(t, errOut, "the call of leg 0 of b1 is under way: the vendor may still answer")
+}
+
 func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 	c := admintest.Start(t)
 	s := startAPIServer(t, true)

@@ -228,6 +228,8 @@ func (d *desk) sameVersion(x redeem.Redemption, no int, version *int64) error {
 		switch {
 		case l.State.Final():
 			return fmt.Errorf("%w: leg %d is %s since %s", redeem.ErrDecision, no, l.State, l.ResolvedAt.UTC().Format("2006-01-02 15:04:05Z"))
+		case l.State == redeem.StateSent:
+			return fmt.Errorf("%w: the call of leg %d is under way", redeem.ErrDecision, no)
 		case version != nil && *version != l.Epoch:
 			return fmt.Errorf("%w: leg %d has version %d, not %d", redeem.ErrFenced, no, l.Epoch, *version)
 		}

@@ -226,6 +226,33 @@ func TestAPartAgainstARefusalRaisesTheAlarm(t *testing.T) {
 	}
 }
 
+// The till has heard 3001, so a list that says nothing would be no help to who is called.
+func TestACallThatIsUnderWayIsListedOnceTheTillWasTold(t *testing.T) {
+	t.Parallel()
+	c := admintest.StartHasty(t)
+	c.Fault("zhimai", consume, fault.ApplyThenHang, 1)
+	if got := c.Verify("b1", admintest.AtZhimai); got.Code != 3001 {
+		t.Fatalf("the till heard %+v", got)
+	}
+	items := list(t, c)
+	if len(items) != 1 || items[0].State != "sent" || items[0].WaitsFor != adminapi.WaitsForCall || items[0].NextCheck == nil || !items[0].NextCheck.After(items[0].Since.Add(6*time.Second)) {
+		t.Fatalf("listed: %+v", items)
+	}
+	if _, err := decide(c, "executed", true); code(err) != "409 not-open " {
+		t.Errorf("decided while it is under way: %v", err)
+	}
+	r, err := c.Client.Redemption(t.Context(), "VERIFY", "b1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range r.Events {
+		if e.Kind == "evidence" {
+			t.Errorf("the vendor was asked for nothing: %+v", e)
+		}
+	}
+	c.InDoubt(1)
+}
+
 func TestLaterEvidenceAgainstADecisionRaisesTheAlarm(t *testing.T) {
 	c := admintest.Start(t)
 	c.Fault("zhimai", consume, fault.ApplyThenReset, 1)

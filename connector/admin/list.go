@@ -18,7 +18,7 @@ const (
 	page                   = 200
 )
 
-// inDoubt lists the open legs whose fate is not known, oldest first: who has waited
+// inDoubt lists the open legs whose fate the till was not told, oldest first: who has waited
 // longest is looked at first.
 func (d *desk) inDoubt(r *http.Request) (any, error) {
 	limit, err := limitOf(r, defaultLimit, maxLimit)
@@ -28,8 +28,8 @@ func (d *desk) inDoubt(r *http.Request) (any, error) {
 	out := adminapi.InDoubtList{BrandID: d.BrandID, At: d.Now().UTC(), Items: []adminapi.Doubt{}}
 	err = d.each(r.Context(), redeem.Query{BrandID: d.BrandID, Unanswered: true}, func(x redeem.Redemption) {
 		for _, leg := range x.Legs {
-			if doubtful(leg, out.At) {
-				out.Items = append(out.Items, doubt(x, leg, d.Engine.Prospect(leg), out.At))
+			if p := d.Engine.Prospect(leg); doubtful(leg, p, out.At) {
+				out.Items = append(out.Items, doubt(x, leg, p, out.At))
 			}
 		}
 	})
@@ -43,9 +43,10 @@ func (d *desk) inDoubt(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// doubtful: in doubt, or sent by a process that did not come back with an answer.
-func doubtful(leg redeem.Leg, now time.Time) bool {
-	return leg.State == redeem.StateUnknown || leg.State == redeem.StateSent && !leg.LeaseUntil.After(now)
+// doubtful: in doubt, or sent by a process that did not come back with an answer, or by
+// one that still waits for it while the till has heard that nobody knows.
+func doubtful(leg redeem.Leg, p redeem.Prospect, now time.Time) bool {
+	return leg.State == redeem.StateUnknown || leg.State == redeem.StateSent && (p.Overdue || !leg.LeaseUntil.After(now))
 }
 
 // reversals lists reversals: those that wait, or all.

@@ -141,6 +141,8 @@ func waitsFor(l redeem.Leg, p redeem.Prospect, now time.Time) string {
 	switch {
 	case l.State.Final():
 		return ""
+	case l.State == redeem.StateSent && l.LeaseUntil.After(now):
+		return adminapi.WaitsForCall
 	case l.State == redeem.StateSent, l.LeaseOwner != "" && l.LeaseUntil.After(now):
 		return adminapi.WaitsForLease
 	case l.State == redeem.StateUnknown && (p.ByHand || l.NextCheck.IsZero()):

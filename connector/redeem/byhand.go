@@ -24,13 +24,17 @@ type Prospect struct {
 	ByHand bool
 	// Asks: the vendor can be asked, by Consult.
 	Asks bool
+	// Overdue: it was sent, nobody knows yet what became of it, and the till has heard so.
+	Overdue bool
 }
 
 // Prospect of a leg under the brand's present configuration, which may differ from
 // the one that it was recorded under.
 func (e *Engine) Prospect(leg Leg) Prospect {
 	vendor, asks := e.Providers[leg.Provider].(LookerUp)
+	heard := leg.SentAt.Add(e.cfg.ReplyDeadline - e.cfg.ReplyMargin)
 	return Prospect{
+		Overdue:  leg.State == StateSent && !e.Now().Before(heard),
 		Strategy: e.strategy(leg.Provider), ByHand: e.byHand(leg),
 		Asks: asks && vendor.CanLookUp(leg) && leg.Operation != OperationManual && leg.State != StateNotSent,
 	}

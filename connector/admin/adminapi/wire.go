@@ -44,6 +44,7 @@ func RetryReversalPath(bizID string) string {
 const (
 	WaitsForPerson = "person" // nobody but a person can tell: decide
 	WaitsForCheck  = "check"  // the resolver asks or repeats at nextCheck
+	WaitsForCall   = "call"   // it is under way: the vendor may answer until nextCheck, when the look-up begins
 	WaitsForLease  = "lease"  // a process holds it, or died holding it
 )
 
@@ -56,7 +57,8 @@ type InDoubtList struct {
 	Truncated bool `json:"truncated,omitempty"`
 }
 
-// Doubt is one leg of which nobody knows whether it was executed.
+// Doubt is one leg of which nobody knows whether it was executed. One in state sent is
+// under way still, and its till has heard that it is not known yet.
 type Doubt struct {
 	Action        string     `json:"action"`
 	BizID         string     `json:"bizId"`

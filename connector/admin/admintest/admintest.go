@@ -93,14 +93,21 @@ type Connector struct {
 // Start runs a connector until the test ends.
 func Start(t testing.TB) *Connector {
 	t.Helper()
-	return start(t, "", moment)
+	return start(t, object, moment)
+}
+
+// StartHasty is Start with a till that hears after one second that it is not known yet,
+// of calls whose answer is waited for six.
+func StartHasty(t testing.TB) *Connector {
+	t.Helper()
+	return start(t, strings.NewReplacer("replyDeadline: 20s", "replyDeadline: 1s", "lateAnswerWindow: 5s", "lateAnswerWindow: 6s").Replace(object), moment)
 }
 
 // StartLate is Start with a connector that takes a person's "refused" only when
 // so long has gone by since the sending.
 func StartLate(t testing.TB, refusalWindow time.Duration) *Connector {
 	t.Helper()
-	return start(t, "", refusalWindow)
+	return start(t, object, refusalWindow)
 }
 
 // moment is a window that is over as soon as it begins.
@@ -110,17 +117,17 @@ const moment = time.Nanosecond
 // http://127.0.0.1:4318.
 func StartTraced(t testing.TB, otlp string) *Connector {
 	t.Helper()
-	return start(t, otlp, moment)
-}
-
-func start(t testing.TB, otlp string, refusalWindow time.Duration) *Connector {
-	t.Helper()
 	telemetry := ""
 	if otlp != "" {
 		telemetry = fmt.Sprintf("  telemetry: {otlpEndpoint: %q, samplingPercent: 100}\n", otlp)
 	}
+	return start(t, object+telemetry, moment)
+}
+
+func start(t testing.TB, object string, refusalWindow time.Duration) *Connector {
+	t.Helper()
 	running := servicetest.Start(t, servicetest.Config{
-		Vendors: sandbox.DemoConfig(), Object: object + telemetry, Credentials: credentials, AdminListen: "0.0.0.0:0",
+		Vendors: sandbox.DemoConfig(), Object: object, Credentials: credentials, AdminListen: "0.0.0.0:0",
 		// What is in doubt is checked fast, and a "not found" counts at once.
 		Timings: service.Timings{SettleWindow: time.Millisecond, RefusalWindow: refusalWindow, ResolverIdle: 20 * time.Millisecond},
 	})

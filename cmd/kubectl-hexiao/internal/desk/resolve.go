@@ -141,6 +141,10 @@ func choose(r adminapi.Redemption, no int) (adminapi.Leg, error) {
 		if l.No == no && (l.State == "executed" || l.State == "refused") {
 			return l, &adminapi.Error{Code: adminapi.CodeDecided, Message: fmt.Sprintf("leg %d of %s is %s", no, r.BizID, l.State), Remedy: "there is nothing to decide"}
 		}
+		if l.State == "sent" && (l.No == no || no < 0 && len(r.Legs) == 1) {
+			return l, &adminapi.Error{Code: adminapi.CodeDecided, Message: fmt.Sprintf("the call of leg %d of %s is under way", l.No, r.BizID),
+				Remedy: "the vendor may still answer: look again in half a minute"}
+		}
 		if l.No == no {
 			return l, nil // whether it can be decided on is the connector's to say
 		}

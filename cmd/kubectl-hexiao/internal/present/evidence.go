@@ -94,6 +94,8 @@ func State(l adminapi.Leg) string {
 		text += ", waits for a person"
 	case adminapi.WaitsForCheck:
 		text += ", waits for the next check"
+	case adminapi.WaitsForCall:
+		text += ", under way"
 	case adminapi.WaitsForLease:
 		text += ", is being worked on"
 	}

@@ -131,7 +131,7 @@ func InDoubt(w io.Writer, f Format, brands []Doubts, zone *time.Location) error 
 		}
 		for _, d := range b.InDoubt.Items {
 			row := []string{b.Namespace, b.Brand, Action(d.Action), d.BizID, strconv.Itoa(d.Leg), d.Provider, Value(d.AmountFen, d.Points, d.Coupons),
-				d.WaitsFor, ago(b.InDoubt.At, d.Since), strconv.Itoa(d.Checks), until(b.InDoubt.At, d.NextCheck)}
+				waits(d.WaitsFor), ago(b.InDoubt.At, d.Since), strconv.Itoa(d.Checks), until(b.InDoubt.At, d.NextCheck)}
 			if f == Wide {
 				row = append(row, d.State, Stamp(&d.Since, zone), d.Class, d.Strategy, d.Operation, d.Key, d.OrderNo, d.PaymentNo, d.ShopID, d.TraceID)
 			}
@@ -206,7 +206,7 @@ func ReversalLists(w io.Writer, f Format, brands []Reversals) error {
 					leg = strconv.Itoa(l.No)
 				}
 				row := []string{b.Namespace, b.Brand, r.BizID, r.ReversesBizID, Value(r.AmountFen, r.Points, r.Coupons), r.Outcome,
-					leg, l.Provider, l.State, l.WaitsFor, ago(b.Reversals.At, r.CreatedAt), until(b.Reversals.At, l.NextCheck)}
+					leg, l.Provider, l.State, waits(l.WaitsFor), ago(b.Reversals.At, r.CreatedAt), until(b.Reversals.At, l.NextCheck)}
 				if f == Wide {
 					row = append(row, l.Operation, l.Class, r.OrderNo, r.PaymentNo)
 				}
@@ -250,6 +250,14 @@ func Action(action string) string {
 		return "reverse"
 	}
 	return strings.ToLower(action)
+}
+
+// waits is who moves a leg next.
+func waits(waitsFor string) string {
+	if waitsFor == adminapi.WaitsForCall {
+		return "under way"
+	}
+	return waitsFor
 }
 
 func ago(now, then time.Time) string {

@@ -63,6 +63,8 @@ func doubts() []present.Doubts {
 				{Action: "REVERSE_VERIFY", BizID: "r\x1b[2J1", Leg: 0, Provider: "alsc", Operation: "alibaba.alsc.crm.recharge.undedut.update", Key: "HX2",
 					OrderNo: "o2", PaymentNo: "p2", AmountFen: 5, State: "unknown", Since: at("11:59:20"), Checks: 3, NextCheck: ptr(at("12:00:10")),
 					Strategy: "Query", WaitsFor: "check", ReversesBizID: "20250000"},
+				{Action: "VERIFY", BizID: "b3", Provider: "zhimai", Operation: "communal.user.consume", Key: "HX3", OrderNo: "o3", PaymentNo: "p3", AmountFen: 700,
+					State: "sent", Since: at("11:59:54"), NextCheck: ptr(at("12:00:14")), Strategy: "Manual", WaitsFor: "call"},
 			},
 		}},
 		{Of: present.Of{Namespace: "brands", Brand: "zhang", Error: "zhang has no ready Pod: zhang-1 is Pending and not ready"}},

@@ -253,7 +253,7 @@ func toDo(c Case, v Verdict) []string {
 				do = append(do, fmt.Sprintf("%s: look for key %s in the back office of %s, then %s", r.BizID, l.Key, l.Provider, c.Place.resolve(r, l.No, open > 1)))
 			case adminapi.WaitsForCheck:
 				do = append(do, fmt.Sprintf("%s: wait; the connector looks again by itself", r.BizID))
-			case adminapi.WaitsForLease:
+			case adminapi.WaitsForCall, adminapi.WaitsForLease:
 				do = append(do, fmt.Sprintf("%s: look again in half a minute; a call is being made, or its process has died", r.BizID))
 			}
 		}
