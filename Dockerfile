@@ -13,6 +13,7 @@ COPY api api
 COPY controllers controllers
 COPY connector connector
 COPY cmd cmd
+COPY config/crd config/crd
 ENV CGO_ENABLED=0
 RUN for program in manager connector sandbox; do \
       go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/hexiao-$program ./cmd/$program; \

@@ -29,6 +29,7 @@ type Metrics struct {
 	drift    *prometheus.CounterVec
 	rotation prometheus.Histogram
 	fleet    *fleetCollector
+	outdated *prometheus.GaugeVec
 }
 
 // NewMetrics registers the operator's metrics. What is said of single brands comes
@@ -49,9 +50,13 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 			Help:    "Time from the change of a Secret or ConfigMap, to the second, until all Pods of the brands that use it were new and available.",
 			Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600},
 		}),
+		outdated: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "hexiao_operator_crd_outdated",
+			Help: "1 while the cluster's CRD lacks fields of this version of the operator, which looks at its start and every hour.",
+		}, []string{"crd"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, m.fleet, &brandCollector{cache: cache}} {
+	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, m.fleet, m.outdated, &brandCollector{cache: cache}} {
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -59,7 +64,13 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 
 func (m *Metrics) applied(kind, result string) { m.applies.WithLabelValues(kind, result).Inc() }
 func (m *Metrics) driftCorrected(kind string)  { m.drift.WithLabelValues(kind).Inc() }
-func (m *Metrics) rotated(took time.Duration)  { m.rotation.Observe(took.Seconds()) }
+
+// CRD says whether the cluster's CRD of a name is older than the operator.
+func (m *Metrics) CRD(name string, outdated bool) {
+	m.outdated.WithLabelValues(name).Set(map[bool]float64{true: 1}[outdated])
+}
+
+func (m *Metrics) rotated(took time.Duration) { m.rotation.Observe(took.Seconds()) }
 
 // countFleet tells the metrics where roll-outs are counted.
 func (m *Metrics) countFleet(surveys func(context.Context) map[*platform]rollout.Survey) {

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -90,7 +91,7 @@ func run(ctx context.Context, o *options, stderr io.Writer) (reterr error) {
 	if err != nil {
 		return err
 	}
-	if err := addController(ctx, mgr, settings, tel); err != nil {
+	if err := addController(ctx, mgr, settings, tel, logger); err != nil {
 		return err
 	}
 	logger.Info("Starting the operator", "version", version, "connectorImage", o.connectorImage,
@@ -121,7 +122,7 @@ func newManager(s *settings) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-func addController(ctx context.Context, mgr ctrl.Manager, s *settings, tel *telemetry.Telemetry) error {
+func addController(ctx context.Context, mgr ctrl.Manager, s *settings, tel *telemetry.Telemetry, logger *slog.Logger) error {
 	// Before the start there is no cache to read from.
 	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {
@@ -135,6 +136,9 @@ func addController(ctx context.Context, mgr ctrl.Manager, s *settings, tel *tele
 	metrics, err := controllers.NewMetrics(crmetrics.Registry, mgr.GetCache())
 	if err != nil {
 		return fmt.Errorf("register the metrics: %w", err)
+	}
+	if err := mgr.Add(&crdComparison{config: mgr.GetConfig(), client: mgr.GetHTTPClient(), metrics: metrics, logger: logger}); err != nil {
+		return fmt.Errorf("add the comparison of CRDs: %w", err)
 	}
 	reconciler := controllers.New(controllers.Config{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("hexiao-operator"),

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
@@ -38,6 +39,15 @@ func TestTheOperatorStartsServesAndGivesItsLeaseBack(t *testing.T) {
 	api, err := client.New(config, client.Options{})
 	must(t, err)
 	must(t, api.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "hexiao-system"}}))
+	// The API server publishes the schemas some time after the CRDs are established.
+	schemas, err := discovery.NewDiscoveryClientForConfig(config)
+	must(t, err)
+	waitFor(t, nil, func() string {
+		if err := schemas.RESTClient().Get().AbsPath("/openapi/v3/apis/connect.hexiao.dev/v1alpha1").Do(t.Context()).Error(); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 
 	metrics, probes := freeAddress(t), freeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -50,6 +60,9 @@ func TestTheOperatorStartsServesAndGivesItsLeaseBack(t *testing.T) {
 	waitFor(t, ended, func() string { return get("http://"+probes+"/readyz", "ok") })
 	waitFor(t, ended, func() string { return get("http://"+metrics+"/metrics", "leader_election_master_status") })
 	waitFor(t, ended, func() string { return get("http://"+metrics+"/metrics", `name="hexiao-manager"} 1`) })
+	waitFor(t, ended, func() string {
+		return get("http://"+metrics+"/metrics", `hexiao_operator_crd_outdated{crd="brandconnectors.connect.hexiao.dev"} 0`)
+	})
 
 	t.Run("and check says so", func(t *testing.T) {
 		said, err := checked(t, "--watch-namespaces=") // empty: all

@@ -30,6 +30,7 @@ var labelMeanings = map[string]string{
 	"type":      "type of the condition",
 	"status":    "`True`, `False` or `Unknown`",
 	"class":     "name of the ConnectorClass; empty for brands without one",
+	"crd":       "name of the CustomResourceDefinition",
 	"state":     "`current`, `waiting` (its turn has not come), `rolling`, `failed` (not available in time)",
 	"reason":    "reason of the condition, see [conditions](conditions.md)",
 }
