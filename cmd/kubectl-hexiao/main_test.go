@@ -121,7 +121,10 @@ func TestAScriptDecidesWithoutQuestions(t *testing.T) {
 	for zone, text := range map[string]string{"": "+08:00", "--time-zone=Asia/Kathmandu": "+05:45"} {
 		code, out, errOut = plugin(t, "", slices.DeleteFunc([]string{"in-doubt", "show", "xiaowang", "b1", zone}, func(a string) bool { return a == "" })...)
 		wantCode(t, 0, code, out, errOut)
-		wantText(t, out, " "+text+"\n")
+		wantText(t, out, " "+text+"\n", "decides by hand: refused; reason: the guest's bill was cancelled")
+		if strings.Contains(out, "HTTPStatus") || strings.Contains(out, "RetryAfter") {
+			t.Errorf("the log is not in words:\n%s", out)
+		}
 		if strings.Contains(out, r.CreatedAt.Format("15:04:05Z")) {
 			t.Errorf("a time is in another zone:\n%s", out)
 		}
@@ -146,7 +149,7 @@ func TestRefusedIsNotRecordedTooEarly(t *testing.T) {
 	code, out, errOut := plugin(t, "", script...)
 	wantCode(t, exitEvidence, code, out, errOut)
 	wantText(t, errOut, "leg 0 may be called refused from", "charges the guest twice", "--force")
-	wantText(t, out, "not refused:", "before 20")
+	wantText(t, out, "refused:         not before 20")
 	if events() != before {
 		t.Error("the vendor was asked for nothing")
 	}

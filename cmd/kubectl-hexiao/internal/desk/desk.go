@@ -14,6 +14,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/reach"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/trail"
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 )
 
@@ -267,7 +268,7 @@ func (d *Desk) Show(ctx context.Context, t Target, lookUp bool) error {
 	if done, err := present.Machine(d.Out, d.Format, out); done {
 		return err
 	}
-	if err := present.Evidence(d.Out, x.redemption, d.Zone); err != nil {
+	if err := present.Evidence(d.Out, x.redemption, d.Zone, trail.Words); err != nil {
 		return err
 	}
 	return d.findings(d.Out, findings)

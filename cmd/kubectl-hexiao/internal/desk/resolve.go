@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/trail"
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 )
 
@@ -45,7 +46,7 @@ func (d *Desk) Resolve(ctx context.Context, t Target, in Ruling) error {
 	if d.Format == present.JSON || d.Format == present.YAML {
 		show = d.Err
 	}
-	if err := present.Evidence(show, x.redemption, d.Zone); err != nil {
+	if err := present.Evidence(show, x.redemption, d.Zone, trail.Words); err != nil {
 		return err
 	}
 	leg, err := choose(x.redemption, in.Leg)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,14 +17,14 @@ import (
 )
 
 // Evidence writes everything known of a redemption: what was asked for, what was
-// sent, which answers came, and the log.
-func Evidence(w io.Writer, r adminapi.Redemption, zone *time.Location) error {
+// sent, which answers came, and the log, each event of it put into words.
+func Evidence(w io.Writer, r adminapi.Redemption, zone *time.Location, words func(adminapi.Redemption, adminapi.Event) string) error {
 	var b bytes.Buffer
 	kind := "redemption"
 	if r.Action == "REVERSE_VERIFY" {
 		kind = "reversal"
 	}
-	fmt.Fprintf(&b, "%s %s of brand %s: %s\n", kind, r.BizID, r.BrandID, r.Outcome)
+	fmt.Fprintf(&b, "%s %s of brand %s: %s\n", kind, r.BizID, r.BrandID, outcome(r))
 	if r.Contradiction {
 		b.WriteString("ALARM: evidence contradicts what was concluded\n")
 	}
@@ -32,11 +33,12 @@ func Evidence(w io.Writer, r adminapi.Redemption, zone *time.Location) error {
 	b.WriteString("\nASSETS\n")
 	t := &table{header: []string{"  NO", "ASSET", "MAPPING", "ID", "ASKED", "RESULT", "CODE", "DONE", "TAKEN BACK"}}
 	for _, l := range r.Lines {
-		back := Value(l.ReversedFen, 0, nil)
-		if l.ReversedCount > 0 {
-			back = strings.TrimPrefix(fmt.Sprintf("%s + %d", back, l.ReversedCount), " + ")
+		done := int64(0)
+		if l.Result == "executed" {
+			done = l.Count
 		}
-		t.add(fmt.Sprintf("  %d", l.No), l.Asset, l.AssetMappingID, l.AssetID, asked(l), l.Result, l.Code, Value(l.TotalFen, 0, nil), back)
+		t.add(fmt.Sprintf("  %d", l.No), l.Asset, l.AssetMappingID, l.AssetID, amount(l, l.AmountFen, l.Count), result(r, l), l.Code,
+			amount(l, l.TotalFen, done), amount(l, l.ReversedFen, l.ReversedCount))
 	}
 	if err := t.write(&b); err != nil {
 		return err
@@ -48,18 +50,61 @@ func Evidence(w io.Writer, r adminapi.Redemption, zone *time.Location) error {
 		fmt.Fprintf(&b, "\nREVERSED BY %s: %s, %s, at %s\n", v.BizID, Value(v.AmountFen, v.Points, v.Coupons), v.Outcome, Stamp(&v.CreatedAt, zone))
 	}
 	b.WriteString("\nLOG\n")
-	if err := events(&b, r.Events, zone); err != nil {
+	if err := events(&b, r, zone, words); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, CleanLines(InZone(b.String(), zone)))
 	return err
 }
 
-func asked(l adminapi.Line) string {
-	if l.AmountFen != 0 {
-		return Yuan(l.AmountFen) + " yuan"
+// amount is a part of a line with its unit: of stored value yuan, of points and coupons
+// their number, and the yuan that they were worth where the line says so.
+func amount(l adminapi.Line, fen, count int64) string {
+	unit := map[string]string{"Points": "point", "Coupon": "coupon"}[l.Asset]
+	if unit == "" || count == 0 {
+		return Value(fen, 0, nil)
 	}
-	return fmt.Sprintf("%d", l.Count)
+	if count != 1 {
+		unit += "s"
+	}
+	text := fmt.Sprintf("%d %s", count, unit)
+	if fen != 0 {
+		text += " (" + Yuan(fen) + " yuan)"
+	}
+	return text
+}
+
+// result is what became of a line: as it was concluded, or how its call stands.
+func result(r adminapi.Redemption, l adminapi.Line) string {
+	if l.Result != "" {
+		return l.Result
+	}
+	for _, leg := range r.Legs {
+		if slices.Contains(leg.Lines, l.No) {
+			return standing(leg.State)
+		}
+	}
+	return ""
+}
+
+// outcome is how the whole stands. What is not known of any call is not known of it.
+func outcome(r adminapi.Redemption) string {
+	if r.Outcome != "unknown" {
+		return r.Outcome
+	}
+	for _, state := range []string{"unknown", "sent", "not_sent"} {
+		if slices.ContainsFunc(r.Legs, func(l adminapi.Leg) bool { return l.State == state }) {
+			return standing(state)
+		}
+	}
+	return r.Outcome
+}
+
+func standing(state string) string {
+	if text, ok := map[string]string{"unknown": "in doubt", "sent": "under way", "not_sent": "not sent"}[state]; ok {
+		return text
+	}
+	return state
 }
 
 func answered(r adminapi.Redemption, zone *time.Location) string {
@@ -74,7 +119,7 @@ func writeLeg(b *bytes.Buffer, l adminapi.Leg, zone *time.Location) {
 	fields(b, "operation", l.Operation, "key", l.Key, "member", l.Member, "sent", Stamp(l.SentAt, zone), "in doubt since", Stamp(l.UnknownAt, zone),
 		"final since", Stamp(l.ResolvedAt, zone), "strategy", l.Strategy, "checks", fmt.Sprint(l.Checks), "next check", Stamp(l.NextCheck, zone))
 	if l.RefusableFrom != nil {
-		fields(b, "not refused", "before "+Stamp(l.RefusableFrom, zone)+": the vendor may have it without showing it")
+		fields(b, "refused", "not before "+Stamp(l.RefusableFrom, zone)+": the vendor may have it without showing it")
 	}
 	if len(l.Coupons) > 0 {
 		fields(b, "coupons", strings.Join(l.Coupons, ", "))
@@ -152,18 +197,14 @@ func Finding(f adminapi.Finding, zone *time.Location) string {
 	return CleanLines(InZone(fmt.Sprintf("leg %d, asked now, %s: %s", f.Leg, Stamp(&f.At, zone), text), zone))
 }
 
-func events(b *bytes.Buffer, list []adminapi.Event, zone *time.Location) error {
+func events(b *bytes.Buffer, r adminapi.Redemption, zone *time.Location, words func(adminapi.Redemption, adminapi.Event) string) error {
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	for _, e := range list {
+	for _, e := range r.Events {
 		leg := "-"
 		if e.Leg != nil {
 			leg = fmt.Sprint(*e.Leg)
 		}
-		change := ""
-		if e.To != "" && e.To != e.From {
-			change = strings.TrimPrefix(e.From+" → "+e.To+" ", " ")
-		}
-		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\t%s%s\n", Stamp(&e.At, zone), leg, Clean(e.Actor), e.Kind, change, Clean(compact(e.Detail))); err != nil {
+		if _, err := fmt.Fprintf(tw, "  %s\tleg %s\t%s\t%s\n", Stamp(&e.At, zone), leg, Clean(e.Actor), Clean(words(r, e))); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
+	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/trail"
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 )
 
@@ -119,9 +120,10 @@ func redemption() adminapi.Redemption {
 		BrandID: "11342", Action: "VERIFY", BizID: "20250001", FlowID: "FABC", ShopID: "8066287", OrderNo: "2025121000001", PaymentNo: "1113434444443211",
 		TraceID: "0af7651916cd43dd8448eb211c80319c", Outcome: "unknown", Contradiction: true, CreatedAt: at("08:59:00"),
 		Lines: []adminapi.Line{{AssetMappingID: "400001", AssetID: "400001", Asset: "StoredValue", AmountFen: 2550},
-			{No: 1, AssetMappingID: "300001", AssetID: "300001", Asset: "Points", Count: 300, Result: "executed", ReversedCount: 5}},
+			{No: 1, AssetMappingID: "300001", AssetID: "300001", Asset: "Points", Count: 300, Result: "executed", ReversedCount: 5},
+			{No: 2, AssetMappingID: "200001", AssetID: "77", Asset: "Coupon", AmountFen: 500, Count: 1}},
 		Legs: []adminapi.Leg{
-			{No: 0, Provider: "zhimai", Operation: "communal.user.consume", Key: "HXABC", Member: "1001", AmountFen: 2550, Lines: []int{0}, Call: json.RawMessage(`{"customerId": "1001"}`),
+			{No: 0, Provider: "zhimai", Operation: "communal.user.consume", Key: "HXABC", Member: "1001", AmountFen: 2550, Lines: []int{0, 2}, Call: json.RawMessage(`{"customerId": "1001"}`),
 				State: "unknown", Version: 2, Strategy: "Manual", WaitsFor: "person", SentAt: ptr(at("08:59:00")), UnknownAt: ptr(at("08:59:15")), RefusableFrom: ptr(at("09:09:00")),
 				Answer: &adminapi.Answer{Kind: "unknown", Class: "timeout", Detail: "no answer in 15s"}},
 			{No: 1, Provider: "alsc", Operation: "open.assert.verify", Key: "HXDEF", Points: 300, Lines: []int{1}, State: "executed", Version: 1, Strategy: "Query",
@@ -129,16 +131,16 @@ func redemption() adminapi.Redemption {
 		},
 		Reversals: []adminapi.Reversal{{BizID: "r1", Points: 5, Outcome: "executed", CreatedAt: at("09:30:00")}},
 		Events: []adminapi.Event{
-			{Seq: 1, At: at("08:59:00"), Actor: "engine", Kind: "recorded"},
-			{Seq: 2, At: at("08:59:15"), Leg: ptr(0), Actor: "engine", Kind: "state", From: "sent", To: "unknown", Detail: json.RawMessage(`{"reason": "timeout"}`)},
-			{Seq: 3, At: at("09:00:00"), Leg: ptr(0), Actor: "li@example.com", Kind: "decision", Detail: json.RawMessage(`{"who":"li@example.com","reason":"bill 77"}`)},
+			{Seq: 1, At: at("08:59:00"), Actor: "engine", Kind: "recorded", Detail: json.RawMessage(`{"legs":[{"provider":"zhimai","operation":"communal.user.consume","key":"HXABC"}]}`)},
+			{Seq: 2, At: at("08:59:15"), Leg: ptr(0), Actor: "engine", Kind: "state", From: "sent", To: "unknown", Detail: json.RawMessage(`{"epoch":2,"outcome":{"Kind":"unknown","Class":"timeout","Code":"","Detail":"no answer in 15s","Lines":null,"RetryAfter":0,"HTTPStatus":0},"reason":"timeout"}`)},
+			{Seq: 3, At: at("09:00:00"), Leg: ptr(0), Actor: "li@example.com", Kind: "decision", Detail: json.RawMessage(`{"who":"li@example.com","reason":"bill 77","verdict":"executed"}`)},
 		},
 	}
 }
 
 func TestEvidence(t *testing.T) {
 	var b bytes.Buffer
-	if err := present.Evidence(&b, redemption(), shanghai); err != nil {
+	if err := present.Evidence(&b, redemption(), shanghai, trail.Words); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range []adminapi.Finding{

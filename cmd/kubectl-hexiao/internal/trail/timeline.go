@@ -101,6 +101,9 @@ func asked(r adminapi.Redemption) string {
 	return verb + " " + strings.Join(lines, "; ")
 }
 
+// Words puts an event of r's log into words.
+func Words(r adminapi.Redemption, e adminapi.Event) string { return what(r, e) }
+
 // what puts an event into words.
 func what(r adminapi.Redemption, e adminapi.Event) string {
 	d := detailOf(e)
