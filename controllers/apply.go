@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -203,7 +204,10 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 			return application{}, err
 		}
 	}
-	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(intent), client.FieldOwner(FieldManager), client.ForceOwnership)
+	err = a.send(ctx, intent)
+	if apierrors.IsInvalid(err) && child.Kind == render.ServiceKind && live != nil {
+		err = a.replacePorts(ctx, intent)
+	}
 	if err != nil {
 		a.metrics.applied(child.Kind.Kind, resultFailed)
 		return application{}, fmt.Errorf("apply %s %s: %w", child.Kind.Kind, child.Name, err)
@@ -221,6 +225,29 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 	}
 	a.remember(client.ObjectKeyFromObject(brand), id, now)
 	return now, nil
+}
+
+func (a *applier) send(ctx context.Context, intent *unstructured.Unstructured) error {
+	return a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(intent), client.FieldOwner(FieldManager), client.ForceOwnership)
+}
+
+// replacePorts puts a Service's ports right where somebody changed a port's number. The
+// number is the key by which an apply merges the list: ours would come beside theirs, under
+// the same name, which the API server refuses.
+func (a *applier) replacePorts(ctx context.Context, intent *unstructured.Unstructured) error {
+	ports, _, err := unstructured.NestedFieldNoCopy(intent.Object, "spec", "ports")
+	if err != nil {
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"ports": ports}})
+	if err != nil {
+		return err
+	}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: intent.GetNamespace(), Name: intent.GetName()}}
+	if err := a.client.Patch(ctx, service, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(FieldManager)); err != nil {
+		return err
+	}
+	return a.send(ctx, intent)
 }
 
 // isCurrent says that an object is as the last apply left it, or that the cache has

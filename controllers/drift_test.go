@@ -50,6 +50,23 @@ func TestDriftIsCountedOnceAndNothingElseIs(t *testing.T) {
 				return ""
 			},
 		},
+		"somebody changes the number of a Service's port": {
+			func(w *world) {
+				s := &corev1.Service{}
+				w.mustGet("xiaowang", s)
+				before := s.DeepCopy()
+				s.Spec.Ports[0].Port = 8081
+				must(w.t, api.Patch(w.t.Context(), s, client.MergeFrom(before)))
+			}, map[string]int{"Service": 1},
+			func(w *world) string {
+				s := &corev1.Service{}
+				w.mustGet("xiaowang", s)
+				if len(s.Spec.Ports) != 1 || s.Spec.Ports[0].Port == 8081 {
+					return fmt.Sprintf("the ports are %+v", s.Spec.Ports)
+				}
+				return ""
+			},
+		},
 		"somebody changes the image of a Deployment": {
 			func(w *world) {
 				w.patchDeployment("xiaowang", func(d *appsv1.Deployment) { d.Spec.Template.Spec.Containers[0].Image = "evil" })

@@ -90,8 +90,8 @@ func TestTheOperatorStartsServesAndGivesItsLeaseBack(t *testing.T) {
 		}
 	})
 	t.Run("nor without the CRD", func(t *testing.T) {
-		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "connectorclasses.connect.hexiao.dev"}}
-		must(t, apiextensionsv1.AddToScheme(api.Scheme()))
+		crd := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "connectorclasses.connect.hexiao.dev"}}
+		crd.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
 		must(t, api.Delete(t.Context(), crd))
 		ended := make(chan error, 1)
 		waitFor(t, ended, func() string {

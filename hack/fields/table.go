@@ -248,6 +248,15 @@ user_id | look-up: the member | text
 page_size | how many a page | number
 page | from 1 | number
 `},
+	{"Zhimai: user.coupon-new-status, sent", wires("zhimai", "couponStatusParams"), `
+customerId | look-up of a leg with coupons: the member | text
+cardId | look-up of a leg with coupons: the coupon's assetId | text
+`},
+	{"Zhimai: user.coupon-new-status, answer", wires("zhimai", "readCouponState"), `
+customerId | held against the member | text
+cardId | held against the coupon's assetId | text
+useStatus | 0: unused or given back; 1: redeemed, by whatever call; anything else tells neither | number
+`},
 	{"Zhimai: user.wealth-bills, answer", wires("zhimai", "readBill", "readBills", "readFlow", "readFlows"), `
 reta_list | the flows | list
 last_page | how many pages there are | number
