@@ -268,7 +268,7 @@ func memberOf(b *v1alpha1.BrandConnector, d *appsv1.Deployment, p *platform) rol
 func stateOfOlder(b *v1alpha1.BrandConnector, d *appsv1.Deployment) rollout.State {
 	keeps, stalled := keepsPlace(d), stalledByItself(b)
 	switch {
-	case keeps && !(stalled && rolloutHasFailed(d)):
+	case keeps && (!stalled || !rolloutHasFailed(d)):
 		return rollout.Rolling
 	case stalled:
 		return rollout.Apart

@@ -226,7 +226,7 @@ func (m *modelFleet) areProven(t *rapid.T, p *platform, b *modelBrand) {
 			continue
 		}
 		asked++
-		if soaked := !c.upSince.IsZero() && m.clock.Since(c.upSince) >= p.policy.SoakTime; c.runs != p.revision || !(soaked || c.proved) {
+		if soaked := !c.upSince.IsZero() && m.clock.Since(c.upSince) >= p.policy.SoakTime; c.runs != p.revision || (!soaked && !c.proved) {
 			t.Fatalf("%s goes, and the canary %s has not proven it (it runs %s since %s)", b.brand.Name, c.brand.Name, c.runs, c.upSince)
 		}
 	}
