@@ -132,14 +132,12 @@ func newer(version, than string) bool {
 // contest finds out whether another operator has the brand. If so, s.aside is set, and
 // nothing else is done in this reconcile.
 func (r *Reconciler) contest(ctx context.Context, s *scope) error {
-	live := &appsv1.Deployment{}
-	if err := r.Client.Get(ctx, s.key, live); err != nil {
-		return ignoreNotFound(err, "get the Deployment")
+	live, err := r.cachedDeployment(ctx, s)
+	if err != nil || live == nil {
+		return err // of somebody else's, apply says so
 	}
 	memory, notes := r.contests.of(s.key), render.NotesOf(live.Annotations)
 	switch {
-	case !metav1.IsControlledBy(live, s.brand):
-		return nil // which apply says
 	case !r.isAnothers(s, notes, memory):
 		if notes.Intent.Key == r.keyID {
 			r.contests.leads(s.key, live.ResourceVersion, notes.Platform)
@@ -164,13 +162,6 @@ func (r *Reconciler) contest(ctx context.Context, s *scope) error {
 	s.aside = &notes
 	r.fleet.forget(s.key)
 	return nil
-}
-
-func ignoreNotFound(err error, doing string) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // isAnothers says whether the notes on a Deployment are none of this operator's. Operators
@@ -203,8 +194,10 @@ func (r *Reconciler) overwritten(ctx context.Context, s *scope, live *appsv1.Dep
 	}
 	whole := &metav1.PartialObjectMetadata{}
 	whole.SetGroupVersionKind(render.DeploymentKind)
-	if err := r.APIReader.Get(ctx, s.key, whole); err != nil {
-		return false, ignoreNotFound(err, "get the Deployment")
+	if err := r.APIReader.Get(ctx, s.key, whole); apierrors.IsNotFound(err) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("get the Deployment: %w", err)
 	}
 	return r.isAnothers(s, render.NotesOf(whole.Annotations), memory) && appliesNotes(whole.ManagedFields), nil
 }

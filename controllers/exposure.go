@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -63,16 +62,6 @@ func (r *Reconciler) observeExposure(ctx context.Context, s *scope) error {
 	}
 	s.exposure.certificate = err == nil
 	return nil
-}
-
-// own reads an object of the brand's name from the cache, and says whether it is the
-// brand's.
-func (r *Reconciler) own(ctx context.Context, s *scope, o client.Object) (bool, error) {
-	err := r.Client.Get(ctx, s.key, o)
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	return err == nil && metav1.IsControlledBy(o, s.brand), err
 }
 
 // exposed is the condition Exposed.

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
@@ -19,12 +20,9 @@ import (
 // observe reads the Deployment and the way in from the cache, and fills what the status
 // says of them.
 func (r *Reconciler) observe(ctx context.Context, s *scope) error {
-	deployment := &appsv1.Deployment{}
-	switch err := r.Client.Get(ctx, s.key, deployment); {
-	case err == nil && metav1.IsControlledBy(deployment, s.brand):
-		s.deployment = deployment
-	case err != nil && !apierrors.IsNotFound(err):
-		return fmt.Errorf("get the Deployment: %w", err)
+	var err error
+	if s.deployment, err = r.cachedDeployment(ctx, s); err != nil {
+		return err
 	}
 	if err := r.observeExposure(ctx, s); err != nil {
 		return err
@@ -32,6 +30,30 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) error {
 	r.describe(s)
 	r.observeRotation(s)
 	return nil
+}
+
+// cachedDeployment is the brand's Deployment as the cache has it; nil when there is none,
+// or it is somebody else's.
+func (r *Reconciler) cachedDeployment(ctx context.Context, s *scope) (*appsv1.Deployment, error) {
+	d := &appsv1.Deployment{}
+	own, err := r.own(ctx, s, d)
+	if err != nil {
+		return nil, fmt.Errorf("get the Deployment: %w", err)
+	}
+	if !own {
+		return nil, nil
+	}
+	return d, nil
+}
+
+// own reads an object of the brand's name from the cache, and says whether it is the
+// brand's.
+func (r *Reconciler) own(ctx context.Context, s *scope, o client.Object) (bool, error) {
+	err := r.Client.Get(ctx, s.key, o)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && metav1.IsControlledBy(o, s.brand), err
 }
 
 // describe fills the plain fields of the status.

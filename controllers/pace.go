@@ -93,15 +93,8 @@ func traceParent(ctx context.Context) string {
 // ledgerMoved is movesLedger by what the cache shows, before anything is asked of the Secret
 // of a ledger that the brand must not come by. pace looks once more, past the cache.
 func (r *Reconciler) ledgerMoved(ctx context.Context, s *scope) (bool, error) {
-	live := &appsv1.Deployment{}
-	err := r.Client.Get(ctx, s.key, live)
-	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("get the Deployment: %w", err)
-	}
-	if err != nil || !metav1.IsControlledBy(live, s.brand) {
-		live = nil
-	}
-	return movesLedger(live, s), nil
+	live, err := r.cachedDeployment(ctx, s)
+	return err == nil && movesLedger(live, s), err
 }
 
 // movesLedger sees to it that a brand does not come by another ledger without its team's
