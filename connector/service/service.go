@@ -147,7 +147,7 @@ func (s *Service) Run(ctx context.Context) error {
 	stop()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err = errors.Join(err, adminServer.Shutdown(end), group.Wait())
+	err = errors.Join(err, stopAdmin(end, adminServer), group.Wait())
 	if s.ledger != nil {
 		err = errors.Join(err, s.ledger.Close())
 	}
@@ -352,6 +352,18 @@ func serve(server *http.Server, l net.Listener) error {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// stopAdmin lets what is being answered end. Shutdown waits, too, for connections on which
+// nothing was said yet, and clients keep such; they are not waited for, and what is left
+// of ctx is for the last traces.
+func stopAdmin(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return server.Close()
 }
 
 func ignoreCancel(err error) error {
