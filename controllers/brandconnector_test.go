@@ -414,6 +414,7 @@ func TestATraceReachesThePodsAndIsNoReasonForARollout(t *testing.T) {
 	if len(parts) != 4 {
 		t.Fatalf("traceparent = %q", first)
 	}
+	w.settled("xiaowang") // so that the reconcile which that is of has ended
 	names := map[string]bool{}
 	for _, s := range spans.GetSpans() {
 		if s.SpanContext.TraceID().String() == parts[1] {
