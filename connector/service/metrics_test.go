@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
 	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
 )
@@ -19,7 +19,7 @@ func TestMetricsSpeakOfWhatHappened(t *testing.T) {
 	f.verify(readSample(t, "request-refused.json"))
 	f.wantMetrics(
 		`hexiao_legs_total{`, `hexiao_kind="executed"`, `hexiao_kind="refused"`, `hexiao_in_doubt{`, `hexiao_vendor_call_duration_seconds_bucket{`,
-		`hexiao_ledger_commit_duration_seconds_bucket{`, `hexiao_reply_deadline_seconds{hexiao_brand_id="11342"} 4`,
+		`hexiao_ledger_commit_duration_seconds_bucket{`, `hexiao_reply_deadline_seconds{hexiao_brand_id="11342"} 60`,
 	)
 }
 
@@ -50,9 +50,9 @@ func TestWhatWaitsForAPersonIsToldApartFromWhatAMachineStillChecks(t *testing.T)
 
 func TestAReplyThatTheVendorIsTooSlowForIsATimeout(t *testing.T) {
 	f := start(t, sandbox.DemoConfig(), func(object string) string {
-		return strings.Replace(object, "  keruyun:\n", "  keruyun:\n    replyDeadline: 2s\n", 1)
+		return strings.Replace(object, "  keruyun:\n", "  keruyun:\n    replyDeadline: 5s\n", 1)
 	}, nil)
-	if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: "alsc", Kind: fault.Slow, DelayBefore: fault.Duration(4 * time.Second), Count: 1}); err != nil {
+	if _, err := f.Sandbox.Sandbox.Faults().Add(fault.Rule{Vendor: "alsc", Kind: fault.ApplyThenHang, Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	const verify = `hexiao_reply_timeouts_total{hexiao_action="VERIFY",hexiao_brand_id="11342"} `
@@ -60,7 +60,12 @@ func TestAReplyThatTheVendorIsTooSlowForIsATimeout(t *testing.T) {
 	if _, reply := f.verify(readSample(t, "request.json")); *parse(t, reply).Code != 3001 {
 		t.Fatalf("reply: %s", reply)
 	}
-	f.wantMetrics(verify+"1", `hexiao_reply_deadline_seconds{hexiao_brand_id="11342"} 2`)
+	f.wantMetrics(verify+"1", `hexiao_reply_deadline_seconds{hexiao_brand_id="11342"} 5`)
+	for _, mode := range []sandbox.DownMode{sandbox.Reset, sandbox.Up} { // the call comes to its end
+		if err := f.Sandbox.Sandbox.SetDown(books.ALSC, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
 	servicetest.Await(t, "answer", func() bool {
 		_, reply := f.verify(readSample(t, "request.json"))
 		return *parse(t, reply).Code == 0

@@ -15,10 +15,12 @@ type Timings struct {
 	LeaseMargin, SettleWindow, RefusalWindow time.Duration
 	AbandonAfter                             time.Duration
 	ResolverIdle, ResolverLease              time.Duration
+	LedgerTimeout                            time.Duration
 }
 
 func (t Timings) apply(c *redeem.Config) {
 	c.LeaseMargin, c.SettleWindow, c.AbandonAfter = t.LeaseMargin, t.SettleWindow, t.AbandonAfter
 	c.RefusalWindow = t.RefusalWindow
 	c.ResolverIdle, c.ResolverLease = t.ResolverIdle, t.ResolverLease
+	c.LedgerTimeout = t.LedgerTimeout
 }

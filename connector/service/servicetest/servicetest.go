@@ -7,6 +7,7 @@ package servicetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -36,7 +37,7 @@ type Config struct {
 	Credentials map[string]string
 	// AdminListen is the address of the admin listener; empty is 127.0.0.1:0.
 	AdminListen string
-	// Timings of the engine; zero is the product's.
+	// Timings of the engine; zero is the product's, but that a busy disk is waited for.
 	Timings service.Timings
 }
 
@@ -69,9 +70,9 @@ func Start(t testing.TB, cfg Config) *Connector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.AdminListen == "" {
-		cfg.AdminListen = "127.0.0.1:0"
-	}
+	cfg.AdminListen = cmp.Or(cfg.AdminListen, "127.0.0.1:0")
+	cfg.Timings.LedgerTimeout = cmp.Or(cfg.Timings.LedgerTimeout, 30*time.Second)
+	cfg.Timings.ResolverLease = cmp.Or(cfg.Timings.ResolverLease, 2*time.Minute) // longer than what it takes
 	c.Service, err = service.Start(t.Context(), service.Config{
 		Brand: b, Listen: "127.0.0.1:0", AdminListen: cfg.AdminListen, LedgerPath: c.LedgerPath, AllowFUSE: true,
 		DrainTimeout: 20 * time.Second, Owner: "test", Version: "test", Timings: cfg.Timings,
@@ -131,12 +132,12 @@ func (c *Connector) Admin(path string) (status int, body string) {
 	return resp.StatusCode, string(raw)
 }
 
-// Await looks again and again until it is done. The half minute is for what hangs.
+// Await looks again and again until it is done. The two minutes are for what hangs.
 func Await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 30 s: no %s", what)
+			t.Fatalf("after two minutes: no %s", what)
 		}
 	}
 }
