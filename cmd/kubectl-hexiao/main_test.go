@@ -222,7 +222,7 @@ func TestACallThatIsUnderWayIsSaidToBe(t *testing.T) {
 	c.Verify("b1", admintest.AtZhimai)
 	code, out, errOut := plugin(t, "", "in-doubt", "list", "--admin-url", c.Client.Base)
 	wantCode(t, 0, code, out, errOut)
-	wantText(t, out, "25.50 yuan   under way   ", "in 1")
+	wantText(t, out, "25.50 yuan   under way   ", "in 1m")
 	code, out, errOut = plugin(t, "", "in-doubt", "resolve", "b1", "--admin-url", c.Client.Base, "--decision", "executed", "--reason", "bill 7788 seen", "--yes")
 	wantCode(t, exitChanged, code, out, errOut)
 	wantText(t, out, "SENT, no answer yet, under way")

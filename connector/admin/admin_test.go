@@ -235,7 +235,7 @@ func TestACallThatIsUnderWayIsListedOnceTheTillWasTold(t *testing.T) {
 		t.Fatalf("the till heard %+v", got)
 	}
 	items := list(t, c)
-	if len(items) != 1 || items[0].State != "sent" || items[0].WaitsFor != adminapi.WaitsForCall || items[0].NextCheck == nil || !items[0].NextCheck.After(items[0].Since.Add(6*time.Second)) {
+	if len(items) != 1 || items[0].State != "sent" || items[0].WaitsFor != adminapi.WaitsForCall || items[0].NextCheck == nil || !items[0].NextCheck.After(items[0].Since.Add(admintest.HastyWindow)) {
 		t.Fatalf("listed: %+v", items)
 	}
 	if _, err := decide(c, "executed", true); code(err) != "409 not-open " {
@@ -250,6 +250,7 @@ func TestACallThatIsUnderWayIsListedOnceTheTillWasTold(t *testing.T) {
 			t.Errorf("the vendor was asked for nothing: %+v", e)
 		}
 	}
+	c.EndCalls("zhimai")
 	c.InDoubt(1)
 }
 
@@ -476,7 +477,7 @@ func TestALookUpByMachineIsAskedFor(t *testing.T) {
 	servicetest.Await(t, "two checks", func() bool { items := list(t, c); return len(items) == 1 && items[0].Checks >= 2 })
 	c.Sandbox.Faults().Remove("")
 	retried, err := c.Client.Retry(t.Context(), "VERIFY", "b1", adminapi.Person{Who: who})
-	if err != nil && code(err) != "409 changed " { // the resolver may hold it at this moment
+	if err != nil && code(err) != "409 changed " && code(err) != "409 not-open " { // the resolver may hold it at this moment, or be done
 		t.Fatal(err)
 	}
 	if err == nil && cmp.Diff([]int{0}, retried.Legs) != "" {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
 	"github.com/hexiao-dev/hexiao/connector/service"
 	"github.com/hexiao-dev/hexiao/connector/service/servicetest"
@@ -42,16 +43,16 @@ spec:
   brandID: "11342"
   keruyun:
     credentialsSecretRef: {name: keruyun}
-    replyDeadline: 20s
+    replyDeadline: 60s
   providers:
     zhimai:
       endpoint: http://hexiao-sandbox/zhimai/api/v2
       credentialsSecretRef: {name: zhimai}
-      limits: {lateAnswerWindow: 5s}
+      limits: {lateAnswerWindow: 12s}
     alsc:
       endpoint: http://hexiao-sandbox/top/router/rest
       credentialsSecretRef: {name: alsc}
-      limits: {lateAnswerWindow: 5s}
+      limits: {lateAnswerWindow: 12s}
   routes:
   - name: balance
     match: {assetMappingIDs: ["100001"]}
@@ -96,11 +97,29 @@ func Start(t testing.TB) *Connector {
 	return start(t, object, moment)
 }
 
-// StartHasty is Start with a till that hears after one second that it is not known yet,
-// of calls whose answer is waited for six.
+// HastyWindow is how long a connector of StartHasty waits for a vendor's answer.
+const HastyWindow = 100 * time.Second
+
+// StartHasty is Start with a till that hears soon that it is not known yet, of calls whose
+// answer is waited for so long that a test can look at what is under way. EndCalls ends
+// them before.
 func StartHasty(t testing.TB) *Connector {
 	t.Helper()
-	return start(t, strings.NewReplacer("replyDeadline: 20s", "replyDeadline: 1s", "lateAnswerWindow: 5s", "lateAnswerWindow: 6s").Replace(object), moment)
+	hasty := strings.NewReplacer("replyDeadline: 60s", "replyDeadline: 3s", "lateAnswerWindow: 12s", "lateAnswerWindow: "+HastyWindow.String()).Replace(object)
+	c := start(t, hasty, moment)
+	t.Cleanup(func() { c.EndCalls("zhimai") }) // the connector would wait for them
+	return c
+}
+
+// EndCalls breaks the connections of a vendor, and with them the calls that it does not
+// answer.
+func (c *Connector) EndCalls(vendor string) {
+	c.t.Helper()
+	for _, mode := range []sandbox.DownMode{sandbox.Reset, sandbox.Up} {
+		if err := c.Sandbox.SetDown(books.Vendor(vendor), mode); err != nil {
+			c.t.Error(err)
+		}
+	}
 }
 
 // StartLate is Start with a connector that takes a person's "refused" only when
@@ -132,7 +151,7 @@ func start(t testing.TB, object string, refusalWindow time.Duration) *Connector 
 		Timings: service.Timings{SettleWindow: time.Millisecond, RefusalWindow: refusalWindow, ResolverIdle: 20 * time.Millisecond},
 	})
 	c := &Connector{t: t, Sandbox: running.Sandbox.Sandbox, Till: running.Till, Port: port(running.Service.AdminAddr().String()), ledger: running.LedgerPath}
-	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 20 * time.Second}}
+	c.Client = &adminapi.Client{Base: fmt.Sprintf("http://127.0.0.1:%d", c.Port), HTTP: &http.Client{Timeout: 2 * time.Minute}}
 	return c
 }
 
@@ -157,7 +176,7 @@ func (c *Connector) Fault(vendor, method string, kind fault.Kind, count int) {
 // what the schema holds against that.
 func (c *Connector) Tamper(statement string) {
 	c.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+c.ledger+"?_pragma=busy_timeout(5000)")
+	db, err := sql.Open("sqlite", "file:"+c.ledger+"?_pragma=busy_timeout(60000)")
 	if err != nil {
 		c.t.Fatal(err)
 	}
