@@ -459,12 +459,16 @@ func (s *losingStore) commit(ctx context.Context, statements []statement) (int64
 }
 
 func TestPostgresPoolExhausted(t *testing.T) {
-	l := openConfig(t, Config{DSN: pgtest.DSN(t) + "&pool_max_conns=1", AcquireTimeout: 50 * time.Millisecond})
-	conn, err := l.store.(*postgresStore).pool.Acquire(t.Context())
+	l := openConfig(t, Config{DSN: pgtest.DSN(t) + "&pool_max_conns=1"})
+	s := l.store.(*postgresStore)
+	conn, err := s.pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	patience := s.acquire
+	s.acquire = 50 * time.Millisecond
 	_, created, err := l.Record(t.Context(), ledgertest.New("b1"))
+	s.acquire = patience
 	conn.Release()
 	if created || err == nil || errors.Is(err, redeem.ErrCommitUnclear) || !strings.Contains(err.Error(), "1 of 1 are in use") {
 		t.Errorf("created %v, %v", created, err)

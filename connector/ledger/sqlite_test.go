@@ -3,17 +3,21 @@
 package ledger
 
 import (
+	"cmp"
 	"database/sql"
 	"net/url"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/ledger/ledgertest"
 	"github.com/hexiao-dev/hexiao/connector/redeem"
 )
 
+// openConfig waits as long for a connection as a busy disk may take for many commits.
 func openConfig(t testing.TB, c Config) *Ledger {
 	t.Helper()
+	c.AcquireTimeout = cmp.Or(c.AcquireTimeout, 2*time.Minute)
 	l, err := Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -34,5 +38,5 @@ func TestSQLiteConformance(t *testing.T) {
 
 // openRaw opens the file as the sqlite3 program would.
 func openRaw(path string) (*sql.DB, error) {
-	return sql.Open("sqlite", sqliteURI(path, url.Values{"_pragma": {"busy_timeout(5000)", "ignore_check_constraints(0)"}}))
+	return sql.Open("sqlite", sqliteURI(path, url.Values{"_pragma": {"busy_timeout(60000)", "ignore_check_constraints(0)"}}))
 }
