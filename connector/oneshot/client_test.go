@@ -272,7 +272,7 @@ func TestWithoutAConnectionNothingIsSent(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(tc.ctx, 10*time.Second)
+			ctx, cancel := context.WithTimeout(tc.ctx, 2*time.Minute)
 			defer cancel()
 			_, err := client(t, tc.cfg).Do(ctx, tc.req)
 			if diff := cmp.Diff(failure{Cause: tc.want}, failureOf(t, err)); diff != "" {
@@ -378,7 +378,9 @@ func TestADeadIdleConnectionIsNotUsed(t *testing.T) {
 			}
 			hurt(<-open)
 			close(done)
-			// On the loopback a close has reached the other side when it returns.
+			for c.Idle() > 0 && t.Context().Err() == nil { // until it has reached the other side
+				time.Sleep(time.Millisecond)
+			}
 			if _, err := c.Do(t.Context(), post(s.url)); err != nil {
 				t.Fatal(err)
 			}
