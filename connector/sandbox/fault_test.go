@@ -165,7 +165,7 @@ func TestLookUpsLag(t *testing.T) {
 
 func TestASlowVendorBooksAfterTheCallerLeft(t *testing.T) {
 	w := start(t, nil)
-	w.fault(fault.Rule{Kind: fault.Slow, DelayBefore: fault.Duration(2 * time.Second)})
+	w.fault(fault.Rule{Kind: fault.Slow, DelayBefore: fault.Duration(4 * time.Second)})
 	ctx, leave := oneshottest.Deadline(t.Context())
 	go func() { sandboxtest.AwaitFault(t, w.Server); leave() }()
 	if a := w.post(ctx, w.ZhimaiURL, "application/json", w.zhimaiBody(consume, consumeParams(), nil)); told(a) != "nothing" {

@@ -46,7 +46,7 @@ func start(t testing.TB, change func(*sandbox.Config)) *world {
 	w.Server = sandboxtest.Start(t, cfg, sandbox.WithClock(w.now))
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	w.http = &http.Client{Transport: tr, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	w.http = &http.Client{Transport: tr, Timeout: 2 * time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return w
 }
 
