@@ -71,6 +71,8 @@ func runSuite(m *testing.M) int {
 		return 1
 	}
 	env := &envtest.Environment{
+		ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: 2 * time.Minute,
+		CRDInstallOptions:     envtest.CRDInstallOptions{MaxTime: 2 * time.Minute},
 		ErrorIfCRDPathMissing: true,
 		CRDDirectoryPaths: []string{
 			"../config/crd",
@@ -336,10 +338,11 @@ func (w *world) change(name string, change func(*v1alpha1.BrandConnector)) {
 	must(w.t, api.Patch(w.t.Context(), b, client.MergeFrom(before)))
 }
 
-// eventually waits until a check says nothing. What it says last is the failure.
+// eventually waits until a check says nothing. What it says last is the failure. It has
+// patience with a busy machine: who does not wait in vain pays nothing for that.
 func (w *world) eventually(check func() string) {
 	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		problem := check()
 		if problem == "" {
@@ -356,19 +359,25 @@ func (w *world) eventually(check func() string) {
 func (w *world) condition(name, conditionType string, status metav1.ConditionStatus, reason string) metav1.Condition {
 	w.t.Helper()
 	var found metav1.Condition
-	w.eventually(func() string {
-		b := &v1alpha1.BrandConnector{}
-		if err := w.get(name, b); err != nil {
-			return err.Error()
-		}
-		c := meta.FindStatusCondition(b.Status.Conditions, conditionType)
-		if c == nil || c.Status != status || c.Reason != reason || c.ObservedGeneration != b.Generation {
-			return fmt.Sprintf("%s is %+v, want %s %s at generation %d (conditions %+v)", conditionType, c, status, reason, b.Generation, b.Status.Conditions)
-		}
-		found = *c
-		return ""
+	w.eventually(func() (problem string) {
+		found, problem = w.conditionNow(name, conditionType, status, reason)
+		return problem
 	})
 	return found
+}
+
+// conditionNow reads a condition of a brand, and says what it is if it is not as wanted.
+func (w *world) conditionNow(name, conditionType string, status metav1.ConditionStatus, reason string) (metav1.Condition, string) {
+	w.t.Helper()
+	b := &v1alpha1.BrandConnector{}
+	if err := w.get(name, b); err != nil {
+		return metav1.Condition{}, err.Error()
+	}
+	c := meta.FindStatusCondition(b.Status.Conditions, conditionType)
+	if c == nil || c.Status != status || c.Reason != reason || c.ObservedGeneration != b.Generation {
+		return metav1.Condition{}, fmt.Sprintf("%s is %+v, want %s %s at generation %d (conditions %+v)", conditionType, c, status, reason, b.Generation, b.Status.Conditions)
+	}
+	return *c, ""
 }
 
 // settled forces a reconcile and waits until it was handled: everything that had

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -152,7 +153,9 @@ func connect(t *testing.T) func(kind string) dynamic.ResourceInterface {
 			server.err = errors.New("KUBEBUILDER_ASSETS is not set: run `make test`, or export KUBEBUILDER_ASSETS=$(hack/assets/assets)")
 			return
 		}
-		server.env = &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd"}, ErrorIfCRDPathMissing: true}
+		server.env = &envtest.Environment{CRDDirectoryPaths: []string{"../../config/crd"}, ErrorIfCRDPathMissing: true,
+			ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: 2 * time.Minute,
+			CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 2 * time.Minute}}
 		config, err := server.env.Start()
 		if err == nil {
 			server.client, err = dynamic.NewForConfig(config)

@@ -76,6 +76,7 @@ func TestAFieldThatTheClusterDoesNotServeIsNamed(t *testing.T) {
 		spec.XValidations, root.XValidations = nil, nil
 		root.Properties["spec"] = spec
 	}
+	env.ControlPlaneStartTimeout, env.ControlPlaneStopTimeout, env.CRDInstallOptions.MaxTime = 2*time.Minute, 2*time.Minute, 2*time.Minute
 	config, err := env.Start()
 	must(t, err)
 	t.Cleanup(func() { must(t, env.Stop()) })
@@ -93,7 +94,7 @@ func TestAFieldThatTheClusterDoesNotServeIsNamed(t *testing.T) {
 		{CRD: "connectorclasses.connect.hexiao.dev"},
 	}
 	// The API server publishes the schemas some time after the CRDs are established.
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		before := requests.n.Load()
