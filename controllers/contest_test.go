@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -21,8 +20,11 @@ import (
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
-// patience of the tests' operators with each other.
+// patience of the tests' operators with each other. It is how often they look, too.
 const patience = time.Second
+
+// patient is an operator that takes nothing over while the other one is merely slow.
+func patient(p *part) { p.answerWithin = 10 * patience }
 
 // installation starts an operator with a key of its own for the brands of a shard.
 func (w *world) installation(key, shard string, change ...func(*part)) *operator {
@@ -60,32 +62,59 @@ func (w *world) waitKey(name, key string) {
 }
 
 // rests waits until nobody writes a brand, nor what was made of it, while the operators
-// look at it several times.
+// look at it several times, and new Pods come up.
 func (w *world) rests(name string) {
 	w.t.Helper()
-	state := func() string { return fmt.Sprint(w.version(name), w.versions(name)) }
+	quiet(w.t, 3*patience, func() string {
+		w.rollOutNew(name)
+		return fmt.Sprint(w.version(name), w.versions(name))
+	})
+}
+
+// quiet waits until a state is the same after some time.
+func quiet(t *testing.T, while time.Duration, state func() string) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
 	before, after := "", state()
-	for range 3 {
+	for time.Now().Before(deadline) {
 		before = after
-		time.Sleep(3 * patience)
+		time.Sleep(while)
 		if after = state(); before == after {
 			return
 		}
 	}
-	w.t.Errorf("the brand does not come to rest: %s, then %s", before, after)
+	t.Errorf("it does not come to rest: %s, then %s", before, after)
+}
+
+// rollOutNew plays the Deployment's controller if there is something to do.
+func (w *world) rollOutNew(name string) {
+	w.t.Helper()
+	if d := w.deployment(name); d.Status.ObservedGeneration < d.Generation {
+		w.rollOut(name)
+	}
+}
+
+// ready plays the Deployment's controller, however often the Deployment is written, until
+// the brand is ready for a reason.
+func (w *world) ready(name, reason string) {
+	w.t.Helper()
+	w.eventually(func() string {
+		w.rollOutNew(name)
+		_, problem := w.conditionNow(name, v1alpha1.ConditionReady, metav1.ConditionTrue, reason)
+		return problem
+	})
 }
 
 func TestTwoInstallationsRestartABrandOnceAndComeToRest(t *testing.T) {
 	w := newWorld(t)
-	a := w.installation("a", "x")
+	a := w.installation("a", "x", patient)
 	w.up(w.brand("xiaowang", w.ofShard("x")))
 	w.settled("xiaowang")
 	generation := w.deployment("xiaowang").Generation
 
-	b := w.installation("b", "x")
+	b := w.installation("b", "x", patient)
 	w.contested("xiaowang", true)
-	w.rollOut("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.rests("xiaowang")
 	if now := w.deployment("xiaowang").Generation; now != generation+1 {
 		t.Errorf("the Deployment is at generation %d, then %d: want one restart", generation, now)
@@ -114,14 +143,12 @@ func TestTwoInstallationsRestartABrandOnceAndComeToRest(t *testing.T) {
 		}
 		return ""
 	})
-	w.rollOut("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.secret("zhimai", map[string]string{"openId": "i", "openKey": "rotated", "grantCode": "g"})
 	w.eventually(func() string {
 		return same(fmt.Sprint(generation+3), fmt.Sprint(w.deployment("xiaowang").Generation))
 	})
-	w.rollOut("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.rests("xiaowang")
 	w.waitKey("xiaowang", "b")
 	if got := a.writes.in(w.namespace)[wrote:]; len(got) != 1 || !strings.HasSuffix(got[0], "/status") {
@@ -148,8 +175,7 @@ func TestTwoInstallationsRestartABrandOnceAndComeToRest(t *testing.T) {
 	w.settled("xiaowang")
 	w.waitKey("xiaowang", "a")
 	w.contested("xiaowang", false)
-	w.rollOut("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.rests("xiaowang")
 	if now := w.deployment("xiaowang").Generation; now != generation+1 {
 		t.Errorf("the Deployment is at generation %d, then %d: want one restart", generation, now)
@@ -179,8 +205,7 @@ func TestOneOfTwoInstallationsIsLeftInChargeHoweverABrandComes(t *testing.T) {
 	w.installation("b", "x")
 	w.create(w.brand("xiaowang", w.ofShard("x")))
 	w.contested("xiaowang", true)
-	w.rollOut("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.rests("xiaowang")
 
 	// Its Deployment is deleted: it comes back, and one of them has it.
@@ -192,16 +217,15 @@ func TestOneOfTwoInstallationsIsLeftInChargeHoweverABrandComes(t *testing.T) {
 		return ""
 	})
 	w.contested("xiaowang", true)
-	w.rollOut("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.contested("xiaowang", true)
 	w.rests("xiaowang")
 
 	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = true })
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSuspended)
+	w.ready("xiaowang", v1alpha1.ReasonSuspended)
 	w.rests("xiaowang")
 	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = false })
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.ready("xiaowang", v1alpha1.ReasonReady)
 	w.rests("xiaowang")
 
 	b := &v1alpha1.BrandConnector{}
@@ -227,11 +251,12 @@ func TestTheStatusOfAClassComesToRestBetweenTwoInstallations(t *testing.T) {
 		w.rests(name)
 		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 	}
-	before := w.classStatus(class, v1alpha1.ReasonRolledOut)
-	time.Sleep(5 * time.Second) // one that counts does so every two
-	if diff := cmp.Diff(before, w.classStatus(class, v1alpha1.ReasonRolledOut)); diff != "" {
-		t.Errorf("the status of the class does not come to rest (-before +after):\n%s", diff)
-	}
+	quiet(t, 5*time.Second, func() string { // one that counts does so every two
+		w.classStatus(class, v1alpha1.ReasonRolledOut)
+		c := &v1alpha1.ConnectorClass{}
+		must(t, api.Get(t.Context(), client.ObjectKey{Name: class}, c))
+		return c.ResourceVersion
+	})
 }
 
 func TestTwoReleasesOfOneNamespaceWithOtherSettingsComeToRest(t *testing.T) {
