@@ -147,6 +147,13 @@ func TestAnOperatorOfOneNamespaceNeedsNoClusterRole(t *testing.T) {
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: operatorNamespace, Name: "namespaced"}}})
 
+	w.eventually(func() string { // the API server's authorizer reads roles from a cache
+		if !allowed(t, namespacedUser, access{verb: "patch", group: "apps", resource: "deployments", namespace: w.namespace}) {
+			return "the Role allows nothing yet"
+		}
+		return ""
+	})
+
 	other := newWorld(t)
 	for _, a := range []access{
 		{verb: "list", resource: "secrets"}, // in the whole cluster
@@ -169,7 +176,7 @@ func TestAnOperatorOfOneNamespaceNeedsNoClusterRole(t *testing.T) {
 	done := start(ctx, mgr)
 	t.Cleanup(func() { cancel(); <-done })
 
-	sync, stop := context.WithTimeout(ctx, 30*time.Second)
+	sync, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
 	if !mgr.GetCache().WaitForCacheSync(sync) {
 		t.Fatal("with a Role in its namespace alone, the operator's cache does not fill")
