@@ -85,7 +85,7 @@ func (d *day) redeem(path string, providers map[string]redeem.Provider) {
 		d.t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	e, err := redeem.New(redeem.Config{BrandID: brandID, ReplyDeadline: time.Minute, Routes: []redeem.Route{
+	e, err := redeem.New(redeem.Config{BrandID: brandID, ReplyDeadline: time.Minute, LedgerTimeout: 30 * time.Second, Routes: []redeem.Route{
 		{AssetMappingIDs: []string{"alsc"}, Asset: redeem.StoredValue, Provider: "alsc"},
 		{AssetMappingIDs: []string{"zhimai"}, Asset: redeem.StoredValue, Provider: "zhimai"},
 		{AssetMappingIDs: []string{"points"}, Asset: redeem.Points, Provider: "zhimai"},
