@@ -224,7 +224,7 @@ func (r *renderer) args(command []string, own ...string) []string {
 		args = append(args, "--shops="+shopsDir+"/"+v1alpha1.KeyShops)
 	}
 	if r.brand.Spec.Ledger.Embedded != nil {
-		args = append(args, "--ledger-path="+ledgerFile)
+		args = append(args, ledgerPathFlag+"="+ledgerFile)
 	}
 	return args
 }
@@ -268,7 +268,7 @@ func (r *renderer) mounts() []*corev1ac.VolumeMountApplyConfiguration {
 		mounts = append(mounts, corev1ac.VolumeMount().WithName("shops").WithMountPath(shopsDir).WithReadOnly(true))
 	}
 	if r.brand.Spec.Ledger.Embedded != nil {
-		mounts = append(mounts, corev1ac.VolumeMount().WithName("ledger").WithMountPath(ledgerDir))
+		mounts = append(mounts, corev1ac.VolumeMount().WithName(ledgerVolume).WithMountPath(ledgerDir))
 	}
 	return mounts
 }
@@ -291,7 +291,7 @@ func (r *renderer) volumes() []*corev1ac.VolumeApplyConfiguration {
 			WithItems(corev1ac.KeyToPath().WithKey(v1alpha1.KeyShops).WithPath(v1alpha1.KeyShops))))
 	}
 	if r.brand.Spec.Ledger.Embedded != nil {
-		volumes = append(volumes, corev1ac.Volume().WithName("ledger").WithPersistentVolumeClaim(
+		volumes = append(volumes, corev1ac.Volume().WithName(ledgerVolume).WithPersistentVolumeClaim(
 			corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(LedgerClaimName(r.brand))))
 	}
 	return volumes

@@ -69,6 +69,12 @@ const (
 	ledgerFile     = ledgerDir + "/ledger.db"
 )
 
+// An embedded ledger's volume, and the flag that says where it is mounted.
+const (
+	ledgerVolume   = "ledger"
+	ledgerPathFlag = "--ledger-path"
+)
+
 // ContainerName is the name of the connector's container, for spec.workload.patch.
 const ContainerName = "connector"
 

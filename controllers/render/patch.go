@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	slashpath "path"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	kjson "sigs.k8s.io/json"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
@@ -115,12 +117,47 @@ func (r *renderer) checkPatched(was, d *appsv1ac.DeploymentApplyConfiguration) e
 			return invalidPatch("it changes the operator's own labels app.kubernetes.io/*: leave them out")
 		}
 	}
-	for _, c := range template.Spec.Containers {
+	c := connectorOf(template.Spec)
+	switch {
+	case c == nil:
+		return invalidPatch("it removes the container %s", ContainerName)
+	case r.brand.Spec.Ledger.Embedded != nil && !equality.Semantic.DeepEqual(ledgerParts(was.Spec.Template.Spec), ledgerParts(template.Spec)):
+		return invalidPatch("the volume ledger, its mount at %s and --ledger-path cannot be patched: in a file elsewhere what was redeemed would not be found, and could be charged again", ledgerDir)
+	}
+	return nil
+}
+
+// connectorOf finds the connector's container.
+func connectorOf(pod *corev1ac.PodSpecApplyConfiguration) *corev1ac.ContainerApplyConfiguration {
+	for i, c := range pod.Containers {
 		if c.Name != nil && *c.Name == ContainerName {
-			return nil
+			return &pod.Containers[i]
 		}
 	}
-	return invalidPatch("it removes the container %s", ContainerName)
+	return nil
+}
+
+// ledgerParts are what decides on which file the connector of a Pod records: the volume, what
+// is mounted where the ledger is, and the flag.
+func ledgerParts(pod *corev1ac.PodSpecApplyConfiguration) []any {
+	var parts []any
+	for _, v := range pod.Volumes {
+		if v.Name != nil && *v.Name == ledgerVolume {
+			parts = append(parts, v)
+		}
+	}
+	c := connectorOf(pod)
+	for _, m := range c.VolumeMounts {
+		if m.MountPath != nil && strings.HasPrefix(slashpath.Clean(*m.MountPath)+"/", ledgerDir+"/") {
+			parts = append(parts, m)
+		}
+	}
+	for _, arg := range c.Args {
+		if strings.HasPrefix(arg, ledgerPathFlag) {
+			parts = append(parts, arg)
+		}
+	}
+	return parts
 }
 
 // annotationPrefix begins the names of the operator's own annotations.
