@@ -27,6 +27,6 @@
 //	{name: "vendor: answers a poem", run: func(w *world) {
 //		w.start()
 //		w.misfortune(fault.Rule{Kind: fault.Garbage, Count: 1})
-//		w.send(w.sale())
+//		w.payUntilStruck()
 //	}},
 package main

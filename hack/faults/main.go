@@ -44,7 +44,7 @@ func main() {
 	flag.Uint64Var(&f.seed, "seed", uint64(time.Now().UnixNano())%1_000_000_000, "replays a run's random choices")
 	flag.IntVar(&f.jobs, "jobs", 10, "cells at once; they mostly wait")
 	flag.DurationVar(&f.budget, "budget", 18*time.Minute, "what has not begun by then counts as unresolved")
-	flag.DurationVar(&f.patience, "patience", 75*time.Second, "how long a cell's till repeats before the cell counts as unresolved")
+	flag.DurationVar(&f.patience, "patience", 5*time.Minute, "how long a cell's till repeats before the cell counts as unresolved")
 	flag.StringVar(&f.connector, "connector", "", "a connector that was built with -tags faults (default: build one)")
 	flag.DurationVar(&f.loop, "loop", 2*time.Minute, "how long the crash loop kills")
 	flag.Parse()
@@ -220,7 +220,7 @@ func (r *runner) play(ctx context.Context, c *cell) *world {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(c.name())) // a hash never fails
 	dir := filepath.Join(r.dir, strings.Trim(unsafeInPath.ReplaceAllString(c.name(), "-"), "-"))
-	ctx, cancel := context.WithTimeout(ctx, r.patience+10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, r.patience+45*time.Minute) // the longest take five minutes on a busy machine
 	defer cancel()
 	w := &world{ctx: ctx, rng: rand.New(rand.NewPCG(r.seed, h.Sum64())), dir: dir, col: c.col, opt: c.row.options(c.col), tool: r.tool}
 	c.verdict = w.play(c)

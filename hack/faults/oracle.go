@@ -240,7 +240,7 @@ func legs(r redeem.Redemption) string {
 }
 
 func (w *world) openLedger() (*ledger.Ledger, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
 	defer cancel()
 	return ledger.Open(ctx, w.store.config())
 }
@@ -274,7 +274,7 @@ func (w *world) decideOpen() error {
 		return fmt.Errorf("open the ledger for a person: %w", err)
 	}
 	defer func() { _ = l.Close() }()
-	engine, err := redeem.New(redeem.Config{BrandID: brandID, Owner: "person", RefusalWindow: time.Millisecond}, redeem.Deps{
+	engine, err := redeem.New(redeem.Config{BrandID: brandID, Owner: "person", RefusalWindow: time.Millisecond, LedgerTimeout: time.Minute}, redeem.Deps{
 		Ledger: l, Render: func(r redeem.Redemption) []byte { return keruyun.VerifyAnswer(r, keruyun.Options{}) },
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ func launch(binary string, args, env []string, url, admin, logFile string) (*con
 
 // await waits until the connector serves, and fails when it ends before.
 func (c *connector) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for {
 		if c.ready(ctx) {
@@ -60,7 +60,7 @@ func (c *connector) await(ctx context.Context) error {
 		case <-c.gone:
 			return fmt.Errorf("the connector ended while starting: %w", c.state)
 		case <-ctx.Done():
-			return errors.New("the connector was not ready within a minute")
+			return errors.New("the connector was not ready within 3 minutes")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -112,27 +112,29 @@ func (c *connector) end() error {
 	}
 }
 
-// ports gives out ports below the ephemeral range, so that nobody takes one while its
-// process is down.
+// ports gives out ports below the ephemeral range, and below those of package pgserver,
+// so that nobody takes one while its process is down.
 var ports = struct {
 	sync.Mutex
 	next int
-}{next: 10000 + rand.IntN(15000)}
+}{next: lowestPort + rand.IntN(highestPort-lowestPort)}
+
+const lowestPort, highestPort = 10000, 19999
 
 func freePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	for range 2000 {
 		ports.next++
-		if ports.next > 31000 {
-			ports.next = 10000
+		if ports.next > highestPort {
+			ports.next = lowestPort
 		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.next))
 		if err == nil {
 			return ports.next, l.Close()
 		}
 	}
-	return 0, errors.New("no port is free between 10000 and 31000")
+	return 0, fmt.Errorf("no port is free between %d and %d", lowestPort, highestPort)
 }
 
 // counter numbers things over all cells.

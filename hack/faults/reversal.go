@@ -16,29 +16,26 @@ func reversals() []row {
 	back := func(crash string, r *fault.Rule) func(*world) {
 		return func(w *world) {
 			w.start(split(crash)...)
-			s := w.sale()
-			c := w.send(s)
-			w.demand(c.word == success, "the payment to reverse was answered with %s: %s", c.word, c.detail)
+			s := w.payInPeace()
 			if r != nil {
 				w.befalls(undo, *r)
 			}
-			w.reverse(s)
-			if crash != "" {
-				w.awaitDeath()
-			}
-			if r != nil {
-				w.struck()
-			}
-			w.awaitReversal(s)
+			back := w.reversal(s)
+			w.eventually("the reversal meets its fault", func() bool {
+				w.reverse(back, s)
+				return crash != "" && !w.conn().alive() || r != nil && w.befell()
+			})
+			w.awaitReversal(back, s)
 		}
 	}
 	partial := func(crash string) func(*world) {
 		return func(w *world) {
 			w.start(split(crash)...)
 			w.misfortune(fault.Rule{Kind: fault.Refuse, Vendor: "zhimai", Count: 1})
-			w.send(w.sale())
 			if crash != "" {
-				w.awaitDeath()
+				w.payUntilDeath()
+			} else {
+				w.payUntilStruck()
 			}
 		}
 	}
@@ -63,21 +60,25 @@ func split(crash string) []string {
 	return []string{crash}
 }
 
-// reverse asks for the whole sale back, under a bizId of its own.
-func (w *world) reverse(of *sale) call {
+// reversal is of the whole sale, under a bizId of its own. Nothing is sent.
+func (w *world) reversal(of *sale) *sale {
 	r := &sale{bizID: "R" + of.bizID, member: of.member, vendors: of.vendors, fen: of.fen}
 	w.others = append(w.others, r)
+	return r
+}
+
+// reverse asks for the sale back.
+func (w *world) reverse(r, of *sale) call {
 	return w.tills[0].ask(w.ctx, r, sandbox.ReversePath, r.reverseBody(of), false)
 }
 
 // awaitReversal repeats the reversal until the till knows that it was made, and holds
 // the books to it.
-func (w *world) awaitReversal(of *sale) {
+func (w *world) awaitReversal(r, of *sale) {
 	w.bringBack()
-	r := w.others[len(w.others)-1]
-	w.eventually("the reversal is acknowledged", w.tool.patience, func() bool {
+	w.eventually("the reversal is acknowledged", func() bool {
 		time.Sleep(200 * time.Millisecond)
-		return w.tills[0].ask(w.ctx, r, sandbox.ReversePath, r.reverseBody(of), false).word.terminal()
+		return w.reverse(r, of).word.terminal()
 	})
 	last, _ := r.terminal()
 	w.demand(last.word == success, "the reversal ended with %s: %s", last.word, last.detail)
