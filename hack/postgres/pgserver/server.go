@@ -28,8 +28,8 @@ import (
 
 const (
 	superuser    = "hexiao"
-	startTimeout = 60 * time.Second
-	stopTimeout  = 30 * time.Second
+	startTimeout = 3 * time.Minute
+	stopTimeout  = 2 * time.Minute
 )
 
 // Options of a server.

@@ -33,7 +33,7 @@ import (
 // Variable is the environment variable that names a server to use, by the DSN of a role that may create databases.
 const Variable = "HEXIAO_TEST_POSTGRES_DSN"
 
-const timeout = 60 * time.Second
+const timeout = 3 * time.Minute
 
 // A Server is a PostgreSQL that belongs to one test. Its methods fail the test on an error.
 type Server struct {
