@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,8 +50,11 @@ func discoveredCluster(t *testing.T) (agents map[string]int) {
 	pages["/apis"] = groups
 	pages["/api"] = &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}}
 	agents = map[string]int{}
+	var mu sync.Mutex
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
 		agents[req.UserAgent()]++
+		mu.Unlock()
 		page, ok := pages[req.URL.Path]
 		if !ok {
 			http.NotFound(w, req)

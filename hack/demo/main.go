@@ -12,7 +12,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/hexiao-dev/hexiao/hack/freeport"
 )
 
 // What config/samples/credentials.yaml holds for Keruyun.
@@ -52,7 +53,7 @@ type demo struct {
 
 func run(ctx context.Context, keep bool) error {
 	d := &demo{dir: ".demo"}
-	if err := d.lay(ctx); err != nil {
+	if err := d.lay(); err != nil {
 		return err
 	}
 	processes, err := d.start(ctx)
@@ -76,15 +77,16 @@ func run(ctx context.Context, keep bool) error {
 
 // lay writes the configuration: the samples, with the sandbox at this machine's
 // address, and the Secrets as the files that a Pod would see.
-func (d *demo) lay(ctx context.Context) error {
+func (d *demo) lay() error {
 	if err := os.RemoveAll(d.dir); err != nil {
 		return err
 	}
-	addrs, err := freeAddrs(ctx, 3)
-	if err != nil {
-		return err
+	for _, address := range []*string{&d.sandboxAddr, &d.listen, &d.adminAddr} {
+		var err error
+		if *address, err = freeport.Find(); err != nil {
+			return err
+		}
 	}
-	d.sandboxAddr, d.listen, d.adminAddr = addrs[0], addrs[1], addrs[2]
 	d.sandboxURL, d.connectorURL = "http://"+d.sandboxAddr, "http://"+d.listen
 	object, err := os.ReadFile("config/samples/xiaowang.yaml")
 	if err != nil {
@@ -127,20 +129,6 @@ func (d *demo) laySecrets() error {
 		}
 	}
 	return nil
-}
-
-// freeAddrs finds loopback addresses that nobody listens on.
-func freeAddrs(ctx context.Context, n int) ([]string, error) {
-	addrs := make([]string, 0, n)
-	for range n {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // all are held until all are chosen
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }
 
 func (d *demo) start(ctx context.Context) ([]*process, error) {
@@ -194,7 +182,7 @@ func startProcess(name, log string, args []string) (*process, error) {
 
 // await returns when the process answers its probe.
 func (p *process) await(ctx context.Context, probe string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -320,7 +308,7 @@ func (d *demo) showTrace(ctx context.Context, reply string) error {
 		return fmt.Errorf("read the reply: %w", err)
 	}
 	args := []string{"traces", "--trace-id", envelope.MessageUUID}
-	for deadline := time.Now().Add(15 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		out, err := d.output(ctx, "bin/hexiao-sandbox", append(args, "--sandbox", d.sandboxURL)...)
 		if err == nil && strings.Contains(out, "ledger.settle") && strings.Contains(out, "member-assets/verify") {
 			fmt.Print(indent(out))
