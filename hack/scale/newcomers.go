@@ -40,7 +40,7 @@ func (b *bench) newcomer(ctx context.Context, name string) (deployment, ready ti
 	if err := b.fleet.createBrands(ctx, []string{name}); err != nil {
 		return 0, 0, err
 	}
-	if err := poll(ctx, time.Minute, name+" to be Ready", func() bool { return hasBeenReady(b.fleet.sight(name)) }); err != nil {
+	if err := poll(ctx, patience, name+" to be Ready", func() bool { return hasBeenReady(b.fleet.sight(name)) }); err != nil {
 		return 0, 0, err
 	}
 	s := b.fleet.sight(name)
@@ -66,7 +66,7 @@ func (b *bench) rotation(ctx context.Context) error {
 		if err := b.plane.api.Patch(ctx, secret, patch); err != nil {
 			return fmt.Errorf("change Secret %s: %w", secret.Name, err)
 		}
-		err := poll(ctx, time.Minute, "the Pod template of "+name+" to change", func() bool { return b.fleet.sight(name).revisions > before.revisions })
+		err := poll(ctx, patience, "the Pod template of "+name+" to change", func() bool { return b.fleet.sight(name).revisions > before.revisions })
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (b *bench) interrupt(ctx context.Context, late []string) error {
 		// What it has only to look at may be worked off before anybody looks.
 		return waiting() || (err == nil && m.reconciles() >= float64(b.brands))
 	}
-	if err := poll(ctx, time.Minute, "the operator to begin", begun); err != nil {
+	if err := poll(ctx, patience, "the operator to begin", begun); err != nil {
 		return err
 	}
 	b.found("brands that wait when the first one is created", most, "")

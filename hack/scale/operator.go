@@ -16,6 +16,8 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/hexiao-dev/hexiao/hack/freeport"
 )
 
 // operator is a running hexiao-manager.
@@ -38,11 +40,11 @@ func (b *bench) startOperator(ctx context.Context, args ...string) (*operator, e
 	if err != nil {
 		return nil, err
 	}
-	metricsAddress, err := freeAddress()
+	metricsAddress, err := freeport.Find()
 	if err != nil {
 		return nil, err
 	}
-	probeAddress, err := freeAddress()
+	probeAddress, err := freeport.Find()
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +55,7 @@ func (b *bench) startOperator(ctx context.Context, args ...string) (*operator, e
 		return nil, err
 	}
 	o := &operator{
-		credential: credential, http: &http.Client{Timeout: 5 * time.Second},
+		credential: credential, http: &http.Client{Timeout: 30 * time.Second},
 		metricsURL: "http://" + metricsAddress + "/metrics", readyURL: "http://" + probeAddress + "/readyz",
 	}
 	o.process, err = launch(name, b.manager, append([]string{
@@ -104,7 +106,7 @@ func (b *bench) startStandby(ctx context.Context) (*operator, error) {
 
 // await waits for a process that may end before.
 func (o *operator) await(ctx context.Context, what string, check func() bool) error {
-	err := poll(ctx, time.Minute, o.name+" to "+what, func() bool { return !o.alive() || check() })
+	err := poll(ctx, patience, o.name+" to "+what, func() bool { return !o.alive() || check() })
 	if err == nil && !o.alive() {
 		return fmt.Errorf("%s ended before it could %s: %w", o.name, what, o.state)
 	}
@@ -198,13 +200,13 @@ func (b *bench) since(m moment, o *operator) ([]request, error) {
 }
 
 // errRestless is what quiet returns when the operator goes on writing.
-var errRestless = errors.New("the operator still writes after 2 minutes")
+var errRestless = fmt.Errorf("the operator still writes after %s", patience)
 
 // quiet waits until no operator has written for a while. Leases do not count.
 func (b *bench) quiet(ctx context.Context, silence time.Duration) error {
 	mark, changed := 0, time.Now()
-	for patience := time.Now().Add(2 * time.Minute); time.Since(changed) < silence; {
-		if time.Now().After(patience) {
+	for end := time.Now().Add(patience); time.Since(changed) < silence; {
+		if time.Now().After(end) {
 			return errRestless
 		}
 		all, err := b.plane.audit.all()

@@ -55,7 +55,7 @@ func startPlane(ctx context.Context, directory string, say progress.Printer) (*p
 		return nil, err
 	}
 	p.environment = &envtest.Environment{
-		CRDDirectoryPaths: []string{"config/crd"}, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: time.Minute,
+		CRDDirectoryPaths: []string{"config/crd"}, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience,
 	}
 	server := p.environment.ControlPlane.GetAPIServer()
 	server.Path = programs["kube-apiserver"]
@@ -152,7 +152,7 @@ func (p *plane) namespace(ctx context.Context, name string) error {
 	if err := p.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 		return fmt.Errorf("make namespace %s: %w", name, err)
 	}
-	return poll(ctx, time.Minute, "the controllers of Kubernetes", func() bool {
+	return poll(ctx, patience, "the controllers of Kubernetes", func() bool {
 		return p.api.Get(ctx, client.ObjectKey{Namespace: name, Name: "default"}, &corev1.ServiceAccount{}) == nil
 	})
 }
@@ -191,9 +191,12 @@ func (p *plane) stop() error {
 	return errors.Join(errs...)
 }
 
+// patience is for what hangs: a machine may be slow.
+const patience = 5 * time.Minute
+
 // poll asks again and again until the answer is true.
-func poll(ctx context.Context, patience time.Duration, what string, check func() bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %s in vain for %s", patience, what))
+func poll(ctx context.Context, most time.Duration, what string, check func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, most, fmt.Errorf("waited %s in vain for %s", most, what))
 	defer cancel()
 	for !check() {
 		if err := pause(ctx, 20*time.Millisecond); err != nil {

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,14 +125,4 @@ func kibibytes(status, key string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("no %s in status", key)
-}
-
-// freeAddress finds a port on loopback. Somebody may take it before it is used; then the program that was to
-// have it ends at once and says so.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
