@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hexiao-dev/hexiao/hack/freeport"
 )
 
 var (
@@ -254,7 +256,8 @@ func (s *server) runOperator(t *testing.T) (stop func()) {
 	deployment := &appsv1.Deployment{}
 	must(t, s.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "hexiao-manager"}, deployment))
 	pod := deployment.Spec.Template.Spec
-	probes := freeAddress(t)
+	s.awaitRights(t, pod.ServiceAccountName)
+	probes := freeport.Address(t)
 	cmd := exec.Command(buildOperator(t), append(slices.Clone(pod.Containers[0].Args), "--metrics-bind-address=0", "--health-probe-bind-address="+probes)...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfigOf(t, pod.ServiceAccountName), "POD_NAMESPACE="+namespace)
 	logFile, err := os.Create(filepath.Join(t.TempDir(), "operator.log"))
@@ -307,12 +310,58 @@ func (s *server) kubeconfigOf(t *testing.T, account string) string {
 	return file
 }
 
-func freeAddress(t *testing.T) string {
+// awaitRights waits until the authorizer has heard of all roles that are bound to a service
+// account.
+func (s *server) awaitRights(t *testing.T, account string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	bound := func(subjects []rbacv1.Subject) bool {
+		return slices.ContainsFunc(subjects, func(o rbacv1.Subject) bool {
+			return o.Kind == rbacv1.ServiceAccountKind && o.Namespace == namespace && o.Name == account
+		})
+	}
+	clusterwide, local := &rbacv1.ClusterRoleBindingList{}, &rbacv1.RoleBindingList{}
+	must(t, errors.Join(s.List(t.Context(), clusterwide), s.List(t.Context(), local)))
+	for _, b := range clusterwide.Items {
+		if bound(b.Subjects) {
+			s.awaitRules(t, account, "", b.RoleRef)
+		}
+	}
+	for _, b := range local.Items {
+		if bound(b.Subjects) {
+			s.awaitRules(t, account, b.Namespace, b.RoleRef)
+		}
+	}
+}
+
+// awaitRules waits for the rules of one role; the namespace is empty where they hold in all.
+func (s *server) awaitRules(t *testing.T, account, in string, ref rbacv1.RoleRef) {
+	t.Helper()
+	var rules []rbacv1.PolicyRule
+	if ref.Kind == "ClusterRole" {
+		role := &rbacv1.ClusterRole{}
+		must(t, s.Get(t.Context(), client.ObjectKey{Name: ref.Name}, role))
+		rules = role.Rules
+	} else {
+		role := &rbacv1.Role{}
+		must(t, s.Get(t.Context(), client.ObjectKey{Namespace: in, Name: ref.Name}, role))
+		rules = role.Rules
+	}
+	for _, rule := range rules {
+		if len(rule.Resources) == 0 {
+			continue
+		}
+		resource, subresource, _ := strings.Cut(rule.Resources[0], "/")
+		asked := authorizationv1.ResourceAttributes{Namespace: in, Verb: rule.Verbs[0], Group: rule.APIGroups[0], Resource: resource, Subresource: subresource}
+		if len(rule.ResourceNames) > 0 {
+			asked.Name = rule.ResourceNames[0]
+		}
+		eventually(t, func() error {
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: "system:serviceaccount:" + namespace + ":" + account, ResourceAttributes: &asked}}
+			err := s.Create(t.Context(), review)
+			return errors.Join(err, want(review.Status.Allowed, "%s may not %s %s yet", account, asked.Verb, asked.Resource))
+		})
+	}
 }
 
 // createBrand makes the sample brand with its Secrets.

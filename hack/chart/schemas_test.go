@@ -3,13 +3,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
 )
 
@@ -46,9 +49,28 @@ func (s *server) writeSchemas(t *testing.T, groups ...string) string {
 				return fmt.Errorf("%s: %w", path, err)
 			}
 		}
-		return nil
+		return s.described(directory)
 	})
 	return filepath.Join(directory, schemaFile)
+}
+
+// described says of which CRD's kind no schema was written: the API server describes the
+// kinds of a group one after the other.
+func (s *server) described(directory string) error {
+	crds := &unstructured.UnstructuredList{}
+	crds.SetGroupVersionKind(crdKind)
+	if err := s.List(context.Background(), crds); err != nil {
+		return err
+	}
+	for _, crd := range crds.Items {
+		group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+		written, err := filepath.Glob(filepath.Join(directory, group+"_*_"+strings.ToLower(kind)+".json"))
+		if err != nil || len(written) == 0 {
+			return errors.Join(err, fmt.Errorf("the API server does not describe %s of %s yet", kind, group))
+		}
+	}
+	return nil
 }
 
 // writeGroup writes a schema file for each kind of an OpenAPI document.

@@ -35,7 +35,7 @@ func startServer(t *testing.T, crds ...string) *server {
 		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make chart`, or export KUBEBUILDER_ASSETS=$(hack/assets/assets)")
 	}
 	log.SetLogger(logr.Discard())
-	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{CRDDirectoryPaths: crds, ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: patience, ControlPlaneStopTimeout: patience}
 	config, err := env.Start()
 	must(t, err)
 	t.Cleanup(func() { must(t, env.Stop()) })
@@ -85,10 +85,13 @@ func monitoringCRDs(t *testing.T) []string {
 	return files
 }
 
+// patience is for what hangs: a machine may be slow, and busy with other things.
+const patience = 3 * time.Minute
+
 // eventually waits until a check finds nothing wrong.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		err := check()
 		if err == nil {
