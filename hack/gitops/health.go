@@ -62,9 +62,10 @@ const (
 )
 
 // ArgoCD reads an object by a script as Argo CD does when the script comes out of
-// argocd-cm: a fresh interpreter, a second of time, and of Lua's libraries the base and
+// argocd-cm: a fresh interpreter, and of Lua's libraries the base and
 // the table functions alone. (Argo CD has two functions of os beside them, which a
-// health has no use for.) An error is what Argo CD would show instead of a health.
+// health has no use for.) An error is what Argo CD would show instead of a health. A script has ten seconds, where Argo CD gives it one: a
+// busy machine is no fault of the script's.
 func ArgoCD(ctx context.Context, script string, object map[string]any) (Health, error) {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
@@ -73,7 +74,7 @@ func ArgoCD(ctx context.Context, script string, object map[string]any) (Health, 
 			return Health{}, fmt.Errorf("open Lua's library %q: %w", name, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	state.SetContext(ctx)
 	state.SetGlobal("obj", luaValue(state, object))

@@ -239,7 +239,7 @@ func (w *world) replayAdmin(t *testing.T) {
 				}
 				r := do(t, op.method, url, contentType, x.body)
 				// The resolver may hold the leg at this moment.
-				for deadline := time.Now().Add(10 * time.Second); held(r) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+				for deadline := time.Now().Add(2 * time.Minute); held(r) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 					r = do(t, op.method, url, contentType, x.body)
 				}
 				d.checkReply(t, op, url, r)

@@ -83,9 +83,9 @@ func start(t *testing.T) *world {
 		BaseURL: "http://" + s.Addr().String(), BrandID: brandID,
 		AppKey: secrets["xiaowang-keruyun/appKey"], Token: secrets["xiaowang-keruyun/token"],
 	}
-	for deadline := time.Now().Add(20 * time.Second); w.get(t, "/readyz").status != http.StatusOK; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); w.get(t, "/readyz").status != http.StatusOK; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the connector is not ready after 20 s")
+			t.Fatal("the connector is not ready after 2 minutes")
 		}
 	}
 	return w
