@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,15 +21,8 @@ import (
 // awayBrand is a brand whose database does not answer.
 func awayBrand(t *testing.T) *brand.Brand {
 	t.Helper()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dsn := "postgres://u:" + canary + "@" + closed.Addr().String() + "/l"
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	args := lay(t, postgres, map[string]string{"credentials/pg/dsn": dsn})
+	// Nobody listens on port 1.
+	args := lay(t, postgres, map[string]string{"credentials/pg/dsn": "postgres://u:" + canary + "@127.0.0.1:1/l"})
 	b, err := brand.Load(brand.Files{Object: args[1], Credentials: args[3]})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ kind: BrandConnector
 metadata: {name: xiaowang}
 spec:
   brandID: "11342"
-  keruyun: {credentialsSecretRef: {name: kry}}
+  keruyun: {credentialsSecretRef: {name: kry}, replyDeadline: 20s} # a busy machine is no fault
   providers:
     alsc: {endpoint: ALSC, credentialsSecretRef: {name: alsc}}
     zhimai: {endpoint: ZHIMAI, credentialsSecretRef: {name: zhimai}}
