@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -54,7 +55,7 @@ var startCluster = sync.OnceValues(func() (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the Gateway API's CRDs: %w", err)
 	}
-	env := &envtest.Environment{ErrorIfCRDPathMissing: true, CRDDirectoryPaths: []string{
+	env := &envtest.Environment{ErrorIfCRDPathMissing: true, ControlPlaneStartTimeout: atMost, ControlPlaneStopTimeout: atMost, CRDDirectoryPaths: []string{
 		"../../config/crd",
 		filepath.Join(strings.TrimSpace(string(gateway)), "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
 	}}
@@ -116,6 +117,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// atMost is for what hangs: a machine may be busy.
+const atMost = 3 * time.Minute
+
 // started is true when a test asked for the cluster.
 var started bool
 
@@ -161,12 +165,27 @@ func (w *world) create(o client.Object) {
 	}
 }
 
-// role lets a user do things in this namespace.
+// role lets a user do things in this namespace, and waits until the authorizer has heard
+// of it.
 func (w *world) role(user string, rules ...rbacv1.PolicyRule) {
 	w.t.Helper()
 	w.create(&rbacv1.Role{ObjectMeta: w.meta(user), Rules: rules})
 	w.create(&rbacv1.RoleBinding{ObjectMeta: w.meta(user), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}})
+	for _, rule := range rules {
+		asked := authorizationv1.ResourceAttributes{Namespace: w.namespace, Verb: rule.Verbs[0], Group: rule.APIGroups[0], Resource: rule.Resources[0]}
+		if len(rule.ResourceNames) > 0 {
+			asked.Name = rule.ResourceNames[0]
+		}
+		w.eventually(func() string {
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &asked}}
+			w.create(review)
+			if !review.Status.Allowed {
+				return fmt.Sprintf("%s may not yet %s %s: %s", user, asked.Verb, asked.Resource, review.Status.Reason)
+			}
+			return ""
+		})
+	}
 }
 
 func (w *world) get(name string, o client.Object) {
@@ -212,7 +231,7 @@ func (w *world) handled(b *v1alpha1.BrandConnector) {
 
 func (w *world) eventually(check func() string) {
 	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(atMost)
 	for {
 		problem := check()
 		if problem == "" {

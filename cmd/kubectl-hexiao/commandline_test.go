@@ -196,7 +196,7 @@ func TestAnInterruptEndsWhatWaits(t *testing.T) {
 			case code := <-done:
 				wantCode(t, exitInterrupted, code, out.String(), errOut.String())
 				wantText(t, errOut.String(), "interrupted")
-			case <-time.After(30 * time.Second):
+			case <-time.After(atMost):
 				t.Fatal("it does not end")
 			}
 			if left, err := filepath.Glob("*"); err != nil || len(left) > 0 {
@@ -261,7 +261,5 @@ func TestVersionNeedsNoCluster(t *testing.T) {
 
 func TestNamespacesComplete(t *testing.T) {
 	w := newWorld(t)
-	code, out, errOut := plugin(t, "", "__complete", "status", "-n", "")
-	wantCode(t, 0, code, out, errOut)
-	wantText(t, out, w.namespace+"\n", "kube-system\n")
+	completes(t, []string{w.namespace + "\n", "kube-system\n"}, func() string { return tab(t, "status", "-n", "") })
 }

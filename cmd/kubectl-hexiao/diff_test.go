@@ -109,7 +109,8 @@ func TestDiffShowsWhatAFileWouldChange(t *testing.T) {
 	}
 }
 
-// versions are the versions of a brand's objects, by kind and name.
+// versions are the versions of a brand's objects, by kind and name. The brand's own is
+// told by all but its status, which the operator writes when it has something to say.
 func (w *world) versions() map[string]string {
 	w.t.Helper()
 	found := map[string]string{}
@@ -122,6 +123,9 @@ func (w *world) versions() map[string]string {
 		}
 		for _, o := range list.Items {
 			found[kind.Kind+" "+o.Name] = o.ResourceVersion
+			if kind == live.BrandKind {
+				found[kind.Kind+" "+o.Name] = fmt.Sprint(o.Generation, o.Labels, o.Annotations, o.Finalizers)
+			}
 		}
 	}
 	return found

@@ -98,8 +98,8 @@ func TestRestartWaits(t *testing.T) {
 		"no longer than Kubernetes itself": {code: exitNotReady, want: []string{"the new Pods did not become available in time (1 of 2 were started)", "not ready: see kubectl hexiao status"},
 			status: appsv1.DeploymentStatus{Replicas: 3, UpdatedReplicas: 1, ReadyReplicas: 2, AvailableReplicas: 2, Conditions: []appsv1.DeploymentCondition{
 				{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionFalse, Reason: "ProgressDeadlineExceeded"}}}},
-		"no longer than was said, and tells how far it is": {args: []string{"--timeout", "3s"}, code: exitNotReady,
-			want:   []string{"waiting for brands-", "1 old Pods are to end (2s)", "the time is over: 1 old Pods are to end"},
+		"no longer than was said, and tells how far it is": {args: []string{"--timeout", "10s"}, code: exitNotReady,
+			want:   []string{"waiting for brands-", ": 1 old Pods are to end (", "the time is over: 1 old Pods are to end"},
 			status: appsv1.DeploymentStatus{Replicas: 3, UpdatedReplicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestSuspendAndResume(t *testing.T) {
 	_, _, errOut = w.run("suspend", "xiaowang")
 	wantText(t, errOut, "it is suspended already")
 
-	code, out, errOut = w.run("resume", "xiaowang", "--wait", "--timeout", "30s", "-o", "json")
+	code, out, errOut = w.run("resume", "xiaowang", "--wait", "--timeout", atMost.String(), "-o", "json")
 	wantCode(t, 0, code, out, errOut)
 	var got struct{ Brands []deed }
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
@@ -239,8 +239,11 @@ func TestNamesAreCompletedEachOnce(t *testing.T) {
 		"status ":           "xiaowang\nzhang\n:4\n",
 		"status zhang ":     ":4\n",
 	} {
-		code, out, errOut := plugin(t, "", append([]string{"__complete"}, strings.Split(line, " ")...)...)
-		wantCode(t, 0, code, out, errOut)
+		var out string
+		completes(t, []string{want}, func() string {
+			out = tab(t, strings.Split(line, " ")...)
+			return out
+		})
 		if out != want {
 			t.Errorf("%q is completed with %q, want %q", line, out, want)
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"archive/zip"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -25,7 +26,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
@@ -75,7 +75,7 @@ func kubelet(w *world, name string, lines map[string]string) {
 	w.t.Cleanup(server.Close)
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	w.create(node)
-	w.t.Cleanup(func() { _ = w.api.Delete(w.t.Context(), node) })
+	w.t.Cleanup(func() { _ = w.api.Delete(context.Background(), node) })
 	node.Status = corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "127.0.0.1"}},
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(server.Listener.Addr().(*net.TCPAddr).Port)}}}
 	if err := w.api.Status().Update(w.t.Context(), node); err != nil {
@@ -241,15 +241,10 @@ func TestNoCanaryLeavesTheClusterInAReport(t *testing.T) {
 
 func TestAReportGoesOnWhereRightsEnd(t *testing.T) {
 	w := planted(t)
-	may := func(user string, rules ...rbacv1.PolicyRule) {
-		w.create(&rbacv1.Role{ObjectMeta: w.meta(user), Rules: rules})
-		w.create(&rbacv1.RoleBinding{ObjectMeta: w.meta(user), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: user},
-			Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}}})
-	}
 	brands := rbacv1.PolicyRule{APIGroups: []string{v1alpha1.Group}, Resources: []string{"brandconnectors"}, Verbs: []string{"get"}}
 	pods := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "pods/log"}, Verbs: []string{"get", "list"}}
-	may("little", brands, pods)
-	may("named", brands, pods, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"zm", "kry", "pg2"}, Verbs: []string{"get"}})
+	w.role("little", brands, pods)
+	w.role("named", brands, pods, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"zm", "kry", "pg2"}, Verbs: []string{"get"}})
 
 	reasons := func(m bundle.Manifest) (all []string) {
 		for _, r := range m.Refused {
@@ -298,7 +293,7 @@ func TestAReportOnManyBrandsAndTheOperator(t *testing.T) {
 	pod.Labels = operator.Labels
 	pod.Spec.NodeName = w.namespace
 	w.create(pod)
-	w.t.Cleanup(func() { _ = client.IgnoreNotFound(w.api.Delete(w.t.Context(), operator)) })
+	w.t.Cleanup(func() { _ = w.api.Delete(context.Background(), operator) })
 	kubelet(w, w.namespace, map[string]string{"manager": "leading\n"})
 
 	files, m, _ := w.report("--operator-namespace", w.namespace)

@@ -302,7 +302,7 @@ func TestTracePutsTheSpansOfTheBackendIntoTheTimeLine(t *testing.T) {
 	t.Setenv(envTempoTenant, "team-a")
 	args := []string{"b1", "--admin-url", c.Client.Base}
 	var names []string
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) { // the connector exports in batches
+	for deadline := time.Now().Add(atMost); ; time.Sleep(100 * time.Millisecond) { // the connector exports in batches
 		names = nil
 		story := traceJSON(t, args...).Stories[0]
 		for _, e := range story.TimeLine {

@@ -30,6 +30,10 @@ type tunnel struct {
 	last atomic.Int64 // request id
 }
 
+// faultWait is how long is waited for the kubelet to say why there is no data. It ends its
+// stream of faults either way, so this is for one that does not.
+const faultWait = 5 * time.Second
+
 // openTunnel upgrades a connection to the Pod's portforward subresource: by WebSocket,
 // or by SPDY where the API server, or a proxy before it, knows only that.
 func openTunnel(ctx context.Context, config *rest.Config, target *url.URL, port int32) (*tunnel, error) {
@@ -148,7 +152,7 @@ func (c *streamConn) Read(p []byte) (int, error) {
 		if c.fault != nil {
 			return 0, c.fault
 		}
-	case <-time.After(time.Second):
+	case <-time.After(faultWait):
 	}
 	return 0, err
 }
