@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command release builds what a release of the kubectl plugin consists of: an archive for
-// each platform, checksums.txt, and hexiao.yaml, the manifest for krew.
+// Command release builds what a release consists of: an archive of the kubectl plugin for
+// each platform and hexiao.yaml, their manifest for krew; the container images for each
+// Linux platform; of each archive and image a bill of materials; provenance.json, which says
+// how all that was built; and checksums.txt. With a key it signs the last two.
 //
 //	go run ./hack/release --version v1.2.3 --output dist/release
 //
-// The same source, Go and SOURCE_DATE_EPOCH give the same archives, bit for bit.
+// The same source, Go, certificate authorities (hack/image) and SOURCE_DATE_EPOCH give the
+// same files, bit for bit; docs/guides/verify.md is how users check them.
 package main
 
 import (
@@ -14,8 +17,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,7 @@ import (
 	"text/template"
 	"time"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/spf13/cobra"
 )
 
@@ -52,8 +54,13 @@ type release struct {
 	output    string
 	url       string
 	platforms []string
+	images    []string // programs
+	revision  string   // the commit that is built; empty asks git
+	builder   string
+	key       string // a file; empty does not sign
 	at        time.Time
 	build     func(ctx context.Context, r *release, goos, arch, output string) error
+	image     func(ctx context.Context, r *release, target, arch, output string) error
 }
 
 // archive is one platform's.
@@ -71,9 +78,9 @@ func main() {
 }
 
 func command() *cobra.Command {
-	r := &release{build: goBuild}
+	r := &release{build: goBuild, image: goImage}
 	cmd := &cobra.Command{
-		Use: "release", Short: "Build the plugin's archives and its manifest for krew", Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		Use: "release", Short: "Build the plugin's archives and the images, and what proves where they are from", Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if r.at, err = epoch(os.Getenv("SOURCE_DATE_EPOCH")); err != nil {
@@ -88,6 +95,10 @@ func command() *cobra.Command {
 	f.StringVar(&r.output, "output", "dist/release", "folder to write")
 	f.StringVar(&r.url, "url", downloads, "where releases are downloaded from")
 	f.StringSliceVar(&r.platforms, "platforms", platforms, "os/arch, several with commas")
+	f.StringSliceVar(&r.images, "images", images, "programs whose images are built for the platforms with Linux, several with commas")
+	f.StringVar(&r.revision, "revision", "", "the commit that is built (default: git's HEAD, if all is committed)")
+	f.StringVar(&r.builder, "builder", byHand, "URI of who builds, for the provenance")
+	f.StringVar(&r.key, "key", "", "file with the private key that signs, for Ed25519 or ECDSA: PKCS#8 in PEM")
 	return cmd
 }
 
@@ -110,24 +121,47 @@ func (r *release) run(ctx context.Context, progress io.Writer) error {
 	if !semver.MatchString(r.version) {
 		return fmt.Errorf("--version %q: use a semantic version with a v in front, such as v1.2.3", r.version)
 	}
+	signer, err := r.signer()
+	if err != nil {
+		return err
+	}
+	if r.revision, err = sourceRevision(ctx, r.source, r.revision); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(r.output, 0o755); err != nil {
 		return err
 	}
+	o := &output{folder: r.output}
+	if err := r.addArchives(ctx, o, progress); err != nil {
+		return err
+	}
+	if err := r.addImages(ctx, o, progress); err != nil {
+		return err
+	}
+	return r.prove(ctx, o, signer)
+}
+
+// signer is nil where nothing is to be signed.
+func (r *release) signer() (*signer, error) {
+	if r.key == "" {
+		return nil, nil
+	}
+	if r.builder == byHand {
+		return nil, errors.New("--key signs who built this, so name it with --builder: a URI that you document, such as https://ci.example.com/hexiao")
+	}
+	return readKey(r.key)
+}
+
+// addArchives builds the plugin's archives and their manifest.
+func (r *release) addArchives(ctx context.Context, o *output, progress io.Writer) error {
 	var archives []archive
 	for _, p := range r.platforms {
-		fmt.Fprintf(progress, "building %s\n", p)
-		a, err := r.pack(ctx, p)
+		fmt.Fprintf(progress, "building the plugin for %s\n", p)
+		a, err := r.pack(ctx, o, p)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 		archives = append(archives, a)
-	}
-	var sums strings.Builder
-	for _, a := range archives {
-		fmt.Fprintf(&sums, "%s  %s\n", a.SHA256, a.Name)
-	}
-	if err := os.WriteFile(filepath.Join(r.output, "checksums.txt"), []byte(sums.String()), 0o644); err != nil {
-		return err
 	}
 	text, err := os.ReadFile(filepath.Join(r.source, manifestPath))
 	if err != nil {
@@ -137,7 +171,62 @@ func (r *release) run(ctx context.Context, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.output, "hexiao.yaml"), manifest, 0o644)
+	return o.write("hexiao.yaml", manifest)
+}
+
+func (r *release) addImages(ctx context.Context, o *output, progress io.Writer) error {
+	for _, p := range r.platforms {
+		arch, linux := strings.CutPrefix(p, "linux/")
+		for _, target := range r.images {
+			if !linux {
+				continue
+			}
+			fmt.Fprintf(progress, "building the image of the %s for %s\n", target, p)
+			if err := r.addImage(ctx, o, target, arch); err != nil {
+				return fmt.Errorf("%s for %s: %w", target, p, err)
+			}
+		}
+	}
+	return nil
+}
+
+// addBill lists what is in an artefact.
+func (r *release) addBill(o *output, artefact string, s subject) error {
+	s.version, s.at = r.version, r.at
+	text, err := bill(s)
+	if err != nil {
+		return fmt.Errorf("bill of materials of %s: %w", artefact, err)
+	}
+	return o.write(artefact+sbomSuffix, text)
+}
+
+// prove writes what everything else is checked against. The checksums cover the provenance,
+// so one signature would do; the envelope is for tools that take no other.
+func (r *release) prove(ctx context.Context, o *output, s *signer) error {
+	statement, err := provenance(ctx, r, o.made)
+	if err != nil {
+		return err
+	}
+	if err := o.write("provenance.json", statement); err != nil {
+		return err
+	}
+	checksums := o.checksums()
+	if err := o.write("checksums.txt", checksums); err != nil {
+		return err
+	}
+	if s == nil {
+		// Signatures of an earlier run are of other files.
+		return errors.Join(os.RemoveAll(filepath.Join(o.folder, signatureFile)), os.RemoveAll(filepath.Join(o.folder, envelopeFile)))
+	}
+	signature, err := s.Sign(ctx, checksums)
+	if err != nil {
+		return fmt.Errorf("sign checksums.txt: %w", err)
+	}
+	envelope, err := s.envelope(ctx, statement)
+	if err != nil {
+		return fmt.Errorf("sign the provenance: %w", err)
+	}
+	return errors.Join(o.write(signatureFile, signature), o.write(envelopeFile, envelope))
 }
 
 // render fills the manifest's template in.
@@ -155,7 +244,7 @@ func render(text, version string, archives []archive) ([]byte, error) {
 }
 
 // pack builds the program for a platform and puts it into its archive.
-func (r *release) pack(ctx context.Context, platform string) (archive, error) {
+func (r *release) pack(ctx context.Context, o *output, platform string) (archive, error) {
 	goos, arch, ok := strings.Cut(platform, "/")
 	if !ok {
 		return archive{}, errors.New("a platform is os/arch, such as linux/amd64")
@@ -183,9 +272,11 @@ func (r *release) pack(ctx context.Context, platform string) (archive, error) {
 	if err := write(&b, files, r.at); err != nil {
 		return a, fmt.Errorf("write %s: %w", a.Name, err)
 	}
-	sum := sha256.Sum256(b.Bytes())
-	a.SHA256 = hex.EncodeToString(sum[:])
-	return a, os.WriteFile(filepath.Join(r.output, a.Name), b.Bytes(), 0o644)
+	a.SHA256 = sum(b.Bytes())
+	if err := o.write(a.Name, b.Bytes()); err != nil {
+		return a, err
+	}
+	return a, r.addBill(o, a.Name, subject{kind: cdx.ComponentTypeApplication, name: program, sha256: a.SHA256, files: files})
 }
 
 // goBuild builds the plugin as the Makefile does.

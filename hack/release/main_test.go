@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,11 +21,14 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"github.com/hexiao-dev/hexiao/hack/image/imagetar"
 )
 
 // plugin is a manifest as krew reads it (krew, "Writing Krew plugin manifests"); a field
@@ -52,13 +56,53 @@ type plugin struct {
 	} `json:"spec"`
 }
 
-// quick is a release of a small file in place of the program.
+// hello is a small program as Go builds it.
+var hello = sync.OnceValues(func() ([]byte, error) {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("release-test-%d", os.Getpid()))
+	defer func() { _ = os.Remove(path) }()
+	if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "../image/testdata/hello").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	return os.ReadFile(path)
+})
+
+// programFor is hello for a platform: what stands behind its end changes nothing.
+func programFor(platform string) ([]byte, error) {
+	text, err := hello()
+	return append(bytes.Clone(text), platform...), err
+}
+
+// quick is a release of a small program in place of ours.
 func quick(t *testing.T) *release {
 	t.Helper()
-	return &release{source: "../..", version: "v1.2.3", output: t.TempDir(), url: downloads, platforms: platforms, at: time.Unix(1_800_000_000, 0),
+	return &release{
+		source: "../..", version: "v1.2.3", output: t.TempDir(), url: downloads, platforms: platforms, images: images, at: time.Unix(1_800_000_000, 0).UTC(),
+		revision: strings.Repeat("0123456789", 4), builder: byHand,
 		build: func(_ context.Context, _ *release, goos, arch, output string) error {
-			return os.WriteFile(output, []byte(goos+"/"+arch), 0o755)
-		}}
+			text, err := programFor(goos + "/" + arch)
+			return errors.Join(err, os.WriteFile(output, text, 0o755))
+		},
+		image: func(_ context.Context, _ *release, target, arch, output string) error {
+			text, err := programFor(target + arch)
+			if err != nil {
+				return err
+			}
+			image, err := imagetar.Build(imagetar.Spec{Architecture: arch, Layers: [][]imagetar.File{
+				{{Path: "/etc/authorities", Mode: 0o644, Content: []byte("trusted")}}, {{Path: "/hexiao-" + target, Mode: 0o755, Content: text}},
+			}})
+			return errors.Join(err, imagetar.Write(output, "hexiao/"+target+":v1.2.3", image))
+		},
+	}
+}
+
+// read is a file of a release.
+func (r *release) read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.output, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestTheManifestHasTheShapeThatKrewDemands(t *testing.T) {
@@ -98,16 +142,38 @@ func TestTheManifestHasTheShapeThatKrewDemands(t *testing.T) {
 			t.Errorf("%s has another checksum", pl.URI)
 		}
 		files := unpack(t, path.Base(pl.URI), archived)
-		if string(files[pl.Bin]) != got[len(got)-1] || len(files["LICENSE"]) == 0 || len(files["kubectl_complete-hexiao"]) == 0 || len(files) != 3 {
-			t.Errorf("%s holds %d files, and as %s %q", pl.URI, len(files), pl.Bin, files[pl.Bin])
+		if !strings.HasSuffix(string(files[pl.Bin]), got[len(got)-1]) || len(files["LICENSE"]) == 0 || len(files["kubectl_complete-hexiao"]) == 0 || len(files) != 3 {
+			t.Errorf("%s holds %d files, and as %s %d bytes", pl.URI, len(files), pl.Bin, len(files[pl.Bin]))
 		}
 	}
 	if d := cmp.Diff(platforms, got); d != "" {
 		t.Errorf("platforms (-released +in the manifest):\n%s", d)
 	}
-	sums, err := os.ReadFile(filepath.Join(r.output, "checksums.txt"))
-	if err != nil || strings.Count(string(sums), "\n") != len(platforms) {
-		t.Errorf("checksums.txt: %v\n%s", err, sums)
+}
+
+func TestEveryFileHasItsChecksum(t *testing.T) {
+	r := quick(t)
+	if err := r.run(t.Context(), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	made, err := os.ReadDir(r.output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range made {
+		if f.Name() != "checksums.txt" {
+			want = append(want, sum(r.read(t, f.Name()))+"  "+f.Name())
+		}
+	}
+	got := strings.Split(strings.TrimSpace(string(r.read(t, "checksums.txt"))), "\n")
+	slices.Sort(want)
+	slices.Sort(got)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("checksums (-files +checksums.txt):\n%s", d)
+	}
+	if len(want) != 2*len(platforms)+2*2*len(images)+2 {
+		t.Errorf("%d files: %q", len(want), want)
 	}
 }
 
@@ -154,11 +220,7 @@ func TestTheSameSourceGivesTheSameArchives(t *testing.T) {
 		if err := r.run(t.Context(), io.Discard); err != nil {
 			t.Fatal(err)
 		}
-		raw, err := os.ReadFile(filepath.Join(r.output, "checksums.txt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sums[i] = string(raw)
+		sums[i] = string(r.read(t, "checksums.txt"))
 	}
 	if sums[0] != sums[1] {
 		t.Errorf("%s\nand then\n%s", sums[0], sums[1])
@@ -177,15 +239,12 @@ func TestAReleaseIsBuiltAsTheMakefileBuildsIt(t *testing.T) {
 	}
 	// This machine's own, for real.
 	r := quick(t)
-	r.build, r.platforms = goBuild, []string{runtime.GOOS + "/" + runtime.GOARCH}
+	r.build, r.platforms, r.images = goBuild, []string{runtime.GOOS + "/" + runtime.GOARCH}, nil
 	if err := r.run(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("%s-v1.2.3-%s-%s.tar.gz", program, runtime.GOOS, runtime.GOARCH)
-	archived, err := os.ReadFile(filepath.Join(r.output, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	archived := r.read(t, name)
 	bin := filepath.Join(t.TempDir(), program)
 	if err := os.WriteFile(bin, unpack(t, name, archived)[program], 0o755); err != nil {
 		t.Fatal(err)
