@@ -50,7 +50,7 @@ func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration, given *runtim
 	if err != nil {
 		return nil, fmt.Errorf("marshal the Deployment: %w", err)
 	}
-	merged, err := strategicpatch.StrategicMergePatch(original, given.Raw, appsv1.Deployment{})
+	merged, err := mergePatch(original, given.Raw)
 	if err != nil {
 		return nil, invalidPatch("it is no strategic merge patch of a Deployment: %v", err)
 	}
@@ -64,6 +64,17 @@ func (r *renderer) patch(d *appsv1ac.DeploymentApplyConfiguration, given *runtim
 		}
 	}
 	return out, r.checkPatched(d, out)
+}
+
+// mergePatch lays a patch over a Deployment. Kubernetes' own merge panics where the key that
+// names a list's element is itself a list or an object.
+func mergePatch(original, patch []byte) (merged []byte, err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("what names an element of a list must be a text or a number (%v)", problem)
+		}
+	}()
+	return strategicpatch.StrategicMergePatch(original, patch, appsv1.Deployment{})
 }
 
 // checkPatch refuses to patch what has a field of its own or must not change.

@@ -338,6 +338,7 @@ func TestAPatchThatCannotBeTakenNamesItsField(t *testing.T) {
 		"the ledger's mount removed": {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","volumeMounts":[{"mountPath":"/var/lib/hexiao","$patch":"delete"}]}]}}}}`, want: "its mount", embedded: true},
 		"a mount over the ledger":    {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","volumeMounts":[{"mountPath":"/var/lib/hexiao/","name":"tmp"}]}]}}}}`, want: "its mount", embedded: true},
 		"a ledger in another file":   {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","args":["serve","--ledger-path=/tmp/ledger.db"]}]}}}}`, want: "--ledger-path", embedded: true},
+		"a list that names a mount":  {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","volumeMounts":[{"mountPath":["x"]}]}]}}}}`, want: "must be a text or a number"},
 		"an unknown patch command":   {patch: `{"spec":{"template":{"$patch":"explode"}}}`, want: "strategic merge patch"},
 	}
 	for name, tc := range tests {
