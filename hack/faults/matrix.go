@@ -558,6 +558,7 @@ func clocks() []row {
 			w.send(w.sale())
 			for _, d := range then {
 				time.Sleep(400 * time.Millisecond)
+				w.conclude() // what is to be checked in a second by this clock is due in twenty minutes by the next
 				w.stepClock(d)
 				w.send(w.sale())
 			}
@@ -581,6 +582,9 @@ func clocks() []row {
 		{name: "clock: five seconds back, the answer lost", with: byQuery, run: lost(-5 * time.Second)},
 		{name: "clock: an hour ahead, then killed", with: byQuery, run: func(w *world) {
 			lost(time.Hour)(w)
+			w.conn().kill()
+			w.start()
+			w.conclude() // a lease that was written by this clock would last an hour by the right one
 			w.conn().kill()
 			w.stepClock(0)
 		}},
