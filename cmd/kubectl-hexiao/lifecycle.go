@@ -249,8 +249,9 @@ func follow(ctx context.Context, errOut io.Writer, c *live.Cluster, deeds []deed
 		}
 		mu.Lock()
 		delete(say, deeds[i].String())
+		deeds[i].State = state
 		mu.Unlock()
-		if deeds[i].State = state; verdict != tree.Good {
+		if verdict != tree.Good {
 			failed = append(failed, deeds[i].String())
 		}
 	}
