@@ -63,7 +63,7 @@ $(PROGRAMS:%=image-%): image-%:
 	hack/image/image --target $* --output dist/$*.tar --tag hexiao/$*:dev
 
 .PHONY: release
-release: ## Build the plugin's archives, their checksums and krew's manifest into dist/release (VERSION=v1.2.3)
+release: ## Build the plugin's archives and the images with what proves where they are from, into dist/release (VERSION=v1.2.3)
 	go run ./hack/release --version $(VERSION)
 
 ##@ Check
