@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -143,7 +144,7 @@ func (d destination) serviceNamespace(own string) (string, bool) {
 	switch {
 	case len(parts) == 1:
 		return own, true
-	case len(parts) >= 3 && parts[2] == "svc":
+	case len(parts) >= 3 && parts[2] == "svc" && len(validation.IsDNS1123Label(parts[1])) == 0:
 		return parts[1], true
 	default:
 		return "", false

@@ -361,6 +361,29 @@ func TestAPatchThatCannotBeTakenNamesItsField(t *testing.T) {
 	}
 }
 
+func TestAHostThatOnlyLooksLikeAServicesOpensNoNamespace(t *testing.T) {
+	in := load(t, "testdata/postgres.in.yaml")
+	for host, opens := range map[string]bool{"pg.databases.svc": true, "pg.data!bases.svc": false, "pg.Data.svc": false, "pg..svc": false} {
+		for i := range in.Values {
+			if in.Values[i].DSN {
+				in.Values[i].Bytes = []byte("postgres://u:p@" + host + ":6432/ledger")
+			}
+		}
+		out, err := render.Render(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rendered := string(marshal(t, out))
+		// An API server would refuse the policy, and repeat what the Secret holds.
+		if got := !strings.Contains(rendered, "port: 6432"); got != opens {
+			t.Errorf("%s: opens a namespace: %t, want %t", host, got, opens)
+		}
+		if namespace, _, _ := strings.Cut(strings.TrimPrefix(host, "pg."), ".svc"); !opens && namespace != "" && strings.Contains(rendered, namespace) {
+			t.Errorf("%s: a part of it is in a rendered object", host)
+		}
+	}
+}
+
 func TestNeedsNameEachKeyOnceAndTheStricterWins(t *testing.T) {
 	b := &v1alpha1.BrandConnector{}
 	b.Spec.Keruyun.CredentialsSecretRef.Name = "all"
