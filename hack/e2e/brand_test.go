@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
@@ -92,10 +91,22 @@ func sample(t *testing.T, name string) string {
 	return string(raw)
 }
 
+// sampleBrand is the sample with a till that has time: a machine that is slower than a
+// till's four seconds is no failed request.
+func sampleBrand(t *testing.T) string {
+	t.Helper()
+	const keruyun = "credentialsSecretRef: {name: xiaowang-keruyun}\n"
+	text := sample(t, "xiaowang.yaml")
+	if strings.Count(text, keruyun) != 1 {
+		t.Fatalf("the sample has not one %q", keruyun)
+	}
+	return strings.Replace(text, keruyun, keruyun+"    replyDeadline: 30s\n", 1)
+}
+
 // objects are the brands as their teams would write them.
 func (s *story) objects(t *testing.T) string {
 	t.Helper()
-	postgres := strings.NewReplacer("embedded: {size: 1Gi}", "postgres: {dsnSecretRef: {name: ledger, key: dsn}}").Replace(sample(t, "xiaowang.yaml")) +
+	postgres := strings.NewReplacer("embedded: {size: 1Gi}", "postgres: {dsnSecretRef: {name: ledger, key: dsn}}").Replace(sampleBrand(t)) +
 		"  workload: {replicas: 2}\n"
 	return postgres + "---\n" + s.embeddedObject(t)
 }
@@ -103,7 +114,7 @@ func (s *story) objects(t *testing.T) string {
 func (s *story) embeddedObject(t *testing.T) string {
 	t.Helper()
 	return strings.NewReplacer("name: xiaowang\n", "name: "+embeddedBrand+"\n", `brandID: "11342"`, `brandID: "11343"`,
-		"embedded: {size: 1Gi}", "embedded: {size: 128Mi, onDelete: Delete}").Replace(sample(t, "xiaowang.yaml"))
+		"embedded: {size: 1Gi}", "embedded: {size: 128Mi, onDelete: Delete}").Replace(sampleBrand(t))
 }
 
 func (s *story) bringUp(t *testing.T) {
@@ -123,8 +134,8 @@ func (s *story) bringUp(t *testing.T) {
 	})
 	apply(t, sample(t, "credentials.yaml"))
 	kubectl(t, "create", "secret", "generic", "ledger", "--from-literal=dsn="+os.Getenv("HEXIAO_TEST_POSTGRES_DSN"))
-	kubectl(t, "wait", "bc/"+postgresBrand, "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=120s")
-	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=120s")
+	kubectl(t, "wait", "bc/"+postgresBrand, "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=5m")
+	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=5m")
 	t.Logf("\n%s", kubectl(t, "get", "bc,pods"))
 }
 
@@ -205,7 +216,7 @@ func (s *story) redeem(t *testing.T) {
 func (s *story) repeat(t *testing.T) {
 	before := len(s.books(t))
 	till := s.till(t, postgresBrand, "11342")
-	till.Client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // a new connection, a replica by chance
+	till.Client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}} // a new connection, a replica by chance
 	if !s.direct() {
 		till = s.till(t, postgresBrand, "11342")
 	}
@@ -253,7 +264,7 @@ func (s *story) embedded(t *testing.T) {
 	}
 	before := len(s.books(t))
 	kubectl(t, "delete", "pod", "-l", "app.kubernetes.io/instance="+embeddedBrand, "--wait=true")
-	kubectl(t, "wait", "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=120s")
+	kubectl(t, "wait", "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=5m")
 	eventually(t, "the new Pod answers from the ledger", func() error {
 		again, _, err := send(t.Context(), s.till(t, embeddedBrand, "11343"), body)
 		if err == nil && !bytes.Equal(first, again) {
@@ -345,7 +356,7 @@ func (s *story) decide(t *testing.T) {
 }
 
 func (s *story) remove(t *testing.T) {
-	kubectl(t, "delete", "bc", postgresBrand, embeddedBrand, "--wait=true", "--timeout=60s")
+	kubectl(t, "delete", "bc", postgresBrand, embeddedBrand, "--wait=true", "--timeout=5m")
 	gone(t)
 }
 

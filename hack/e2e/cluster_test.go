@@ -61,7 +61,7 @@ func (c *cluster) base(t *testing.T, service string) (string, *http.Client) {
 	t.Helper()
 	if c.direct() {
 		ip := kubectl(t, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
-		return "http://" + ip, &http.Client{Timeout: 30 * time.Second}
+		return "http://" + ip, &http.Client{Timeout: patience}
 	}
 	return fmt.Sprintf("%s/api/v1/namespaces/%s/services/http:%s:http/proxy", c.config.Host, namespace, service), c.client
 }
@@ -129,16 +129,19 @@ func get(t *testing.T, v any, args ...string) {
 	}
 }
 
-// eventually polls check, which says what is missing, for up to two minutes.
+// patience is for what hangs: a machine may be slow, and busy with other things.
+const patience = 5 * time.Minute
+
+// eventually polls check, which says what is missing, for as long as patience lasts.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	var err error
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(250 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(250 * time.Millisecond) {
 		if err = check(); err == nil {
 			return
 		}
 	}
-	t.Fatalf("%s: still not so after two minutes: %v", what, err)
+	t.Fatalf("%s: still not so after %s: %v", what, patience, err)
 }
 
 // fetch reads JSON from a Service.

@@ -64,7 +64,7 @@ func (s *story) bringFleetUp(t *testing.T) {
 		apply(t, b.object("tier: "+map[bool]string{true: "canary", false: "all"}[b == canary]))
 	}
 	ready(t, fleetNames()...)
-	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=120s")
+	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=5m")
 	for _, b := range fleet {
 		s.serves(t, b.name, b.brandID)
 		if given := kubectl(t, "get", "bc", b.name, "-o", "jsonpath={.spec.ledger}"); given != "" {
@@ -90,7 +90,7 @@ spec:
   rollout:
     maxConcurrent: 1
     canary: {selector: {matchLabels: {tier: canary}}, soakTime: ` + soakTime.String() + `}
-    progressDeadline: 30s
+    progressDeadline: 2m
 `
 
 // object is the brand's alone: who it is, and where its members' assets are.
@@ -102,7 +102,7 @@ metadata: {name: ` + b.name + `, labels: {` + label + `}}
 spec:
   connectorClassName: ` + className + `
   brandID: "` + b.brandID + `"
-  keruyun: {credentialsSecretRef: {name: xiaowang-keruyun}}
+  keruyun: {credentialsSecretRef: {name: xiaowang-keruyun}, replyDeadline: 30s}
   providers:
     zhimai: {endpoint: "http://hexiao-sandbox/zhimai/api/v2", credentialsSecretRef: {name: xiaowang-zhimai}}
   routes:
@@ -176,19 +176,19 @@ func inOrder(t *testing.T, states []fleetState, canary string, brands int) {
 	for _, is := range states {
 		switch _, was := rolling[is.name]; {
 		case is.rolling() && !was:
-			rolling[is.name] = is.at
+			rolling[is.name] = is.changed
 			order = append(order, is.name)
 			if len(rolling) > 1 {
 				t.Errorf("more than one at a time: %v", rolling)
 			}
 			// Kubernetes writes down in whole seconds since when a Pod is available.
-			if is.name != canary && is.at.Sub(proven) < soakTime-time.Second {
-				t.Errorf("%s began %s after the canary was available, want its soak time of %s", is.name, is.at.Sub(proven), soakTime)
+			if is.name != canary && is.changed.Sub(proven) < soakTime-time.Second {
+				t.Errorf("%s began %s after the canary was available, want its soak time of %s", is.name, is.changed.Sub(proven), soakTime)
 			}
 		case !is.rolling() && was:
 			delete(rolling, is.name)
 			if is.name == canary {
-				proven = is.at
+				proven = is.progressed
 			}
 		}
 	}
@@ -245,15 +245,17 @@ func (s *story) haltFleet(t *testing.T) {
 }
 
 func (s *story) removeFleet(t *testing.T) {
-	kubectl(t, "delete", "bc", "--all", "--timeout=60s")
-	kubectl(t, "delete", "connectorclass", className, "--timeout=60s")
+	kubectl(t, "delete", "bc", "--all", "--timeout=5m")
+	kubectl(t, "delete", "connectorclass", className, "--timeout=5m")
 	gone(t)
 }
 
 // fleetState is what one Deployment of the fleet was at a moment.
 type fleetState struct {
-	name                                                            string
-	at                                                              time.Time
+	name string
+	// changed is when the operator changed it last, progressed when Kubernetes last saw its
+	// Pods come further, by the cluster's own clock: the watch may lag.
+	changed, progressed                                             time.Time
 	generation, observed, want, replicas, updated, availableOfThese int
 }
 
@@ -265,13 +267,30 @@ func (f fleetState) rolling() bool {
 // followFleet watches the Deployments of the fleet until stop.
 func followFleet(t *testing.T) (stop func() []fleetState) {
 	t.Helper()
-	lines := watch(t, "deployments", "-l", "app.kubernetes.io/name=hexiao-connector",
-		"-o", `jsonpath={.metadata.name}|{.metadata.generation}|{.status.observedGeneration}|{.spec.replicas}|{.status.replicas}|{.status.updatedReplicas}|{.status.availableReplicas}{"\n"}`)
+	lines := watch(t, `{.metadata.name}|{.metadata.managedFields[?(@.manager=="hexiao")].time}|{.status.conditions[?(@.type=="Progressing")].lastUpdateTime}|`+
+		`{.metadata.generation}|{.status.observedGeneration}|{.spec.replicas}|{.status.replicas}|{.status.updatedReplicas}|{.status.availableReplicas}`,
+		"deployments", "-l", "app.kubernetes.io/name=hexiao-connector")
 	return func() (states []fleetState) {
 		for _, l := range lines() {
-			f := strings.Split(l.text, "|")
-			states = append(states, fleetState{f[0], l.at, number(t, f[1]), number(t, f[2]), number(t, f[3]), number(t, f[4]), number(t, f[5]), number(t, f[6])})
+			f := strings.Split(l, "|")
+			states = append(states, fleetState{f[0], latest(t, f[1]), latest(t, f[2]),
+				number(t, f[3]), number(t, f[4]), number(t, f[5]), number(t, f[6]), number(t, f[7]), number(t, f[8])})
 		}
 		return states
 	}
+}
+
+// latest reads times with blanks between them, of which there may be none.
+func latest(t *testing.T, text string) (last time.Time) {
+	t.Helper()
+	for field := range strings.FieldsSeq(text) {
+		at, err := time.Parse(time.RFC3339, field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return last
 }

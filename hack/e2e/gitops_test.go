@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -77,10 +76,10 @@ func anywhere(t *testing.T, stdin string, args ...string) string {
 
 // forget deletes the CRDs, all their objects with them, and the namespaces.
 func forget(t *testing.T, crds []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	for _, objects := range [][]string{crds, {"namespace", gitopsNamespaces[0], gitopsNamespaces[1]}} {
-		if _, err := command(ctx, "", kubectlProgram(), append([]string{"delete", "--ignore-not-found", "--timeout=90s"}, objects...)...); err != nil {
+		if _, err := command(ctx, "", kubectlProgram(), append([]string{"delete", "--ignore-not-found", "--timeout=5m"}, objects...)...); err != nil {
 			t.Error(err)
 		}
 	}

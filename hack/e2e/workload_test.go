@@ -89,7 +89,7 @@ func (s *story) autoscale(t *testing.T) {
 	// Between the bounds the autoscaler, which has no metrics here, leaves the number
 	// alone, and so must the operator.
 	kubectl(t, "scale", "deployment", postgresBrand, "--replicas=4")
-	kubectl(t, "rollout", "status", "deployment", postgresBrand, "--timeout=60s")
+	kubectl(t, "rollout", "status", "deployment", postgresBrand, "--timeout=5m")
 	reconciled(t, postgresBrand)
 	ready(t, postgresBrand)
 	if n := deploymentOf(t, postgresBrand).Spec.Replicas; n != 4 {
@@ -134,7 +134,7 @@ func (s *story) jobs(t *testing.T) {
 		})
 		names = append(names, "job/"+name+"-now")
 	}
-	kubectl(t, slices.Concat([]string{"wait", "--for=condition=Complete", "--timeout=90s"}, names)...)
+	kubectl(t, slices.Concat([]string{"wait", "--for=condition=Complete", "--timeout=5m"}, names)...)
 	for _, name := range names {
 		t.Logf("%s:\n%s", name, kubectl(t, "logs", name))
 	}
