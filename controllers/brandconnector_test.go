@@ -369,6 +369,9 @@ func TestARotationRollsTheBrandThatUsesItOnce(t *testing.T) {
 	if count, seconds := o.rotations(t); count != 1 || seconds <= 0 || seconds > 300 {
 		t.Errorf("%d rotations were timed, want one; all took %.1f s", count, seconds)
 	}
+	if got, made := o.secretWritten(t, "one", "kry"), o.secretWritten(t, "two", "kry2"); got < made || made == 0 {
+		t.Errorf("the metrics say that the rotated Secret was written at %.0f, and one that was made before at %.0f", got, made)
+	}
 
 	t.Run("the same bytes again write nothing", func(t *testing.T) {
 		before := w.deployment("one").ResourceVersion
@@ -389,6 +392,21 @@ func TestARotationRollsTheBrandThatUsesItOnce(t *testing.T) {
 			t.Error("the Deployment was written to")
 		}
 	})
+}
+
+// secretWritten is when a brand's Secret was given its data, by the metric; 0 when there is none.
+func (o *operator) secretWritten(t *testing.T, brand, secret string) float64 {
+	t.Helper()
+	families, err := o.registry.Gather()
+	must(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if l := m.GetLabel(); f.GetName() == "hexiao_brandconnector_secret_written_timestamp_seconds" && l[0].GetValue() == brand && l[2].GetValue() == secret {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 // rotations is how many were timed, and how long all of them took.

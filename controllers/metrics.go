@@ -30,13 +30,15 @@ type Metrics struct {
 	rotation prometheus.Histogram
 	fleet    *fleetCollector
 	outdated *prometheus.GaugeVec
+	secrets  *secretTimes
 }
 
 // NewMetrics registers the operator's metrics. What is said of single brands comes
 // from a collector over the cache, so a brand that is gone leaves no series behind.
 func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, error) {
 	m := &Metrics{
-		fleet: &fleetCollector{},
+		fleet:   &fleetCollector{},
+		secrets: newSecretTimes(),
 		applies: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hexiao_operator_apply_total",
 			Help: "Server-side applies of brands' objects, by kind and result (applied, unchanged, skipped, failed).",
@@ -56,7 +58,7 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 		}, []string{"crd"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, m.fleet, m.outdated, &brandCollector{cache: cache}} {
+	for _, c := range []prometheus.Collector{m.applies, m.drift, m.rotation, m.fleet, m.outdated, m.secrets, &brandCollector{cache: cache}} {
 		errs = append(errs, registry.Register(c))
 	}
 	return m, errors.Join(errs...)

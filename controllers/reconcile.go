@@ -188,6 +188,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			r.statuses.forget(req.NamespacedName)
 			r.fleet.forget(req.NamespacedName)
 			r.contests.forget(req.NamespacedName)
+			r.Metrics.secrets.forget(req.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, fmt.Errorf("get the BrandConnector: %w", err)

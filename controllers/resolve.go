@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -58,6 +59,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	if _, missing := s.faultOf(v1alpha1.ConditionCredentialsResolved); !missing && !moved {
 		s.values = values
 	}
+	r.Metrics.secrets.set(s.key, s.secrets)
 	return nil
 }
 
@@ -72,6 +74,10 @@ func (r *Reconciler) read(ctx context.Context, s *scope, need render.Need) (map[
 			return nil, err
 		}
 		s.wrote(&secret)
+		if s.secrets == nil {
+			s.secrets = map[string]time.Time{}
+		}
+		s.secrets[need.Name] = dataWritten(&secret)
 		for k, v := range secret.Data {
 			data[k] = v
 		}

@@ -39,6 +39,9 @@ type scope struct {
 	// written is when the newest of the objects with the values was written. It is set by
 	// resolve, and zero when nobody knows.
 	written time.Time
+	// secrets tells when each Secret with a value was given its data, by name. It is set by
+	// resolve.
+	secrets map[string]time.Time
 	// rotated is true when other values than before are among what changes the pod
 	// template. It is set by pace.
 	rotated bool

@@ -30,6 +30,7 @@ var labelMeanings = map[string]string{
 	"type":      "type of the condition",
 	"status":    "`True`, `False` or `Unknown`",
 	"class":     "name of the ConnectorClass; empty for brands without one",
+	"secret":    "name of a Secret that the brand or its class refers to",
 	"crd":       "name of the CustomResourceDefinition",
 	"state":     "`current`, `waiting` (its turn has not come), `rolling`, `failed` (not available in time)",
 	"reason":    "reason of the condition, see [conditions](conditions.md)",
