@@ -35,8 +35,8 @@ demo: build-connector build-sandbox ## One brand on this machine: redeem, repeat
 
 .PHONY: test
 test: prerequisites ## All tests, against a real API server and a real PostgreSQL
-	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)" KUBEBUILDER_CONTROLPLANE_START_TIMEOUT=2m; \
-	hack/postgres/postgres run -- go test -race -timeout 20m $(TESTFLAGS) $(PACKAGES)
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)" KUBEBUILDER_CONTROLPLANE_START_TIMEOUT=2m KUBEBUILDER_CONTROLPLANE_STOP_TIMEOUT=2m; \
+	hack/postgres/postgres run -- go test -race -timeout 40m $(TESTFLAGS) $(PACKAGES)
 
 .PHONY: prerequisites
 prerequisites:
