@@ -177,7 +177,7 @@ func newFuzzWorld(t *testing.T, scheme *runtime.Scheme, brands []*v1alpha1.Brand
 		t.Fatal(err)
 	}
 	w.operator = New(Config{Client: cache, APIReader: interceptor.NewClient(w.server, warning(oneOf(c, "", "no volume", "it holds "+planted))), Recorder: &events.FakeRecorder{}, Metrics: metrics,
-		Clock: testclock.NewFakePassiveClock(time.Unix(1000, 0)), GatewayAPI: !c.rarely(), Classes: !c.rarely(), Namespace: "hexiao-system",
+		Clock: testclock.NewFakePassiveClock(time.Unix(1000, 0)), GatewayAPI: !c.rarely(), Classes: c.n(16) != 15, Namespace: "hexiao-system",
 		Installation: render.Installation{Image: "connector:1", RevisionKey: []byte("0123456789abcdef")}, Rollout: rollout.Policy{MaxConcurrent: 1, Paused: c.rarely()}})
 	return w
 }
@@ -189,10 +189,8 @@ func anyBrand(c *choices, brands []*v1alpha1.BrandConnector) *v1alpha1.BrandConn
 	spec, with := &b.Spec, &b.Spec.Workload
 	for range c.n(5) {
 		oneOf(c,
-			func() { spec.Suspend = true },
-			func() { spec.ConnectorClassName = oneOf(c, "", "standard", "default", "missing") },
+			func() { spec.ConnectorClassName = oneOf(c, "", "", "standard", "default") },
 			func() { spec.Ledger = v1alpha1.LedgerSpec{Embedded: &v1alpha1.EmbeddedLedger{}} },
-			func() { spec.Ledger = v1alpha1.LedgerSpec{} },
 			func() { spec.Exposure = nil },
 			func() {
 				spec.Exposure = &v1alpha1.ExposureSpec{Hostname: "h", GatewayRef: &v1alpha1.GatewayReference{Name: "g"}}
@@ -200,7 +198,6 @@ func anyBrand(c *choices, brands []*v1alpha1.BrandConnector) *v1alpha1.BrandConn
 			func() {
 				spec.Exposure = &v1alpha1.ExposureSpec{Hostname: "h", IngressClassName: "i", TLSSecretRef: &v1alpha1.LocalObjectReference{Name: "tls"}}
 			},
-			func() { spec.Exposure = &v1alpha1.ExposureSpec{} },
 			func() { spec.Reconciliation = &v1alpha1.ReconciliationSpec{Schedule: oneOf(c, "@daily", "never")} },
 			func() { spec.Retention = &v1alpha1.RetentionSpec{Schedule: "@daily", OlderThan: 400} },
 			func() {
@@ -208,11 +205,18 @@ func anyBrand(c *choices, brands []*v1alpha1.BrandConnector) *v1alpha1.BrandConn
 			},
 			func() { with.Replicas, with.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MaxReplicas: 3} },
 			func() { with.Patch = anyPatch(c) },
+			func() { b.Labels = map[string]string{"tier": "canary"} },
+			func() { b.Annotations = map[string]string{v1alpha1.AnnotationReconcileRequestedAt: "now"} },
+		)()
+	}
+	if c.rarely() { // it cannot run, or must not
+		oneOf(c,
+			func() { spec.Suspend = true },
+			func() { spec.Ledger = v1alpha1.LedgerSpec{} },
+			func() { spec.Exposure = &v1alpha1.ExposureSpec{} },
 			func() { spec.Routes = nil },
 			func() { spec.Providers = v1alpha1.ProvidersSpec{} },
 			func() { spec.BrandID = "" },
-			func() { b.Labels = map[string]string{"tier": "canary"} },
-			func() { b.Annotations = map[string]string{v1alpha1.AnnotationReconcileRequestedAt: "now"} },
 		)()
 	}
 	for range c.n(4) {
@@ -276,7 +280,7 @@ func anyClass(c *choices) *v1alpha1.ConnectorClass {
 func anySecrets(c *choices, b *v1alpha1.BrandConnector) []client.Object {
 	data := map[string]map[string][]byte{}
 	var objects []client.Object
-	broken := c.rarely()
+	broken := c.n(8) == 7
 	for _, need := range render.Needs(b) {
 		id := string(need.Source) + "/" + need.Name
 		value := "- {kryShopID: '1', alsc: {shopID: '2'}}"
@@ -286,21 +290,21 @@ func anySecrets(c *choices, b *v1alpha1.BrandConnector) []client.Object {
 		case need.Source == render.SourceSecret:
 			value = planted
 		}
-		if broken && c.rarely() {
+		if broken && c.n(2) == 1 {
 			value = oneOf(c, "", planted+"\nx", "postgres://"+planted+" @x:7/", "\x00"+planted)
 		}
 		if data[id] == nil {
 			data[id] = map[string][]byte{}
 			meta := metav1.ObjectMeta{Namespace: b.Namespace, Name: need.Name}
 			switch {
-			case need.Name == "" || broken && c.rarely():
+			case need.Name == "" || broken && c.n(2) == 1:
 			case need.Source == render.SourceSecret:
 				objects = append(objects, &corev1.Secret{ObjectMeta: meta, Data: data[id]})
 			default:
 				objects = append(objects, &corev1.ConfigMap{ObjectMeta: meta, BinaryData: data[id]})
 			}
 		}
-		if !broken || !c.rarely() {
+		if !broken || c.n(2) == 0 {
 			data[id][need.Key] = []byte(value)
 		}
 	}
@@ -325,7 +329,7 @@ func anyChildren(c *choices, b *v1alpha1.BrandConnector) []client.Object {
 	}
 	var objects []client.Object
 	for _, k := range fuzzKinds {
-		if !c.rarely() {
+		if c.n(8) != 7 {
 			continue
 		}
 		u := &unstructured.Unstructured{Object: map[string]any{}}
@@ -334,7 +338,8 @@ func anyChildren(c *choices, b *v1alpha1.BrandConnector) []client.Object {
 		u.SetName(b.Name + k.end)
 		u.SetUID(types.UID("of " + k.kind.Kind + k.end))
 		u.SetGeneration(int64(c.n(2)))
-		u.SetOwnerReferences(oneOf(c, owner(v1alpha1.KindBrandConnector, b.Name, b.UID, new(true)), nil,
+		own := owner(v1alpha1.KindBrandConnector, b.Name, b.UID, new(true))
+		u.SetOwnerReferences(oneOf(c, own, own, own, own, nil,
 			owner("Helm", "x", "9", new(true)), owner(v1alpha1.KindBrandConnector, b.Name, "0", new(true)), owner(v1alpha1.KindBrandConnector, b.Name, b.UID, nil)))
 		u.SetLabels(oneOf(c, render.Labels(b), nil, map[string]string{render.LabelManagedBy: render.ManagedBy}, map[string]string{"app": "x"}))
 		u.SetAnnotations(oneOf(c, nil, map[string]string{render.AnnotationBrandID: b.Spec.BrandID, render.AnnotationLedger: "embedded"},
@@ -575,7 +580,7 @@ func (w *fuzzWorld) rollsOut() {
 	}
 	d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
 		Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}, {Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "NewReplicaSetAvailable"}}}
-	if err := w.server.Update(w.t.Context(), d); err != nil {
+	if err := w.server.Status().Update(w.t.Context(), d); err != nil {
 		w.t.Fatal(err)
 	}
 }
