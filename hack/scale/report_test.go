@@ -179,18 +179,27 @@ func TestTheFirstPhaseAlwaysRuns(t *testing.T) {
 }
 
 func TestFlagsThatMeasureNothingAreRefused(t *testing.T) {
-	good := flags{brands: 1, secrets: 1, samples: 1, takeovers: 1, rest: time.Second, manager: os.Args[0]}
+	good := flags{brands: 1, secrets: 1, samples: 1, takeovers: 1, rest: time.Second, slack: 1, manager: os.Args[0]}
 	if err := good.check(); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*flags){
 		"--brands": func(f *flags) { f.brands = 0 }, "--secrets": func(f *flags) { f.secrets = 0 }, "--samples": func(f *flags) { f.samples = -1 },
-		"--takeovers": func(f *flags) { f.takeovers = 0 }, "--rest": func(f *flags) { f.rest = 0 }, "make build-manager": func(f *flags) { f.manager = "/nowhere" },
+		"--takeovers": func(f *flags) { f.takeovers = 0 }, "--rest": func(f *flags) { f.rest = 0 }, "--slack": func(f *flags) { f.slack = 0.5 }, "make build-manager": func(f *flags) { f.manager = "/nowhere" },
 	} {
 		bad := good
 		change(&bad)
 		if err := bad.check(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestSlackIsForTimesAlone(t *testing.T) {
+	b := &bench{flags: flags{slack: 10}}
+	for unit, want := range map[string]float64{"s": 10, "": 1, "MiB": 1} {
+		if got := b.slackOf(unit); got != want {
+			t.Errorf("a limit in %q is multiplied by %v, want %v", unit, got, want)
 		}
 	}
 }
