@@ -88,50 +88,42 @@ type destination struct {
 // destinations are those of the URLs in the spec, and of the ledger's DSN.
 func (r *renderer) destinations() []destination {
 	var found []destination
-	add := func(raw string, defaultPort int32) {
-		if d, ok := parseDestination(raw, defaultPort); ok {
+	add := func(endpoint string) {
+		if d, ok := parseDestination(endpoint); ok {
 			found = append(found, d)
 		}
 	}
 	s := &r.brand.Spec
 	if z := s.Providers.Zhimai; z != nil {
-		add(z.Endpoint, 0)
+		add(z.Endpoint)
 	}
 	if a := s.Providers.Alsc; a != nil {
-		add(a.Endpoint, 0)
+		add(a.Endpoint)
 	}
 	if s.Telemetry.OTLPEndpoint != "" {
-		add(s.Telemetry.OTLPEndpoint, 0)
+		add(s.Telemetry.OTLPEndpoint)
 	}
 	if p := s.Ledger.Postgres; p != nil {
-		dsn := strings.TrimSpace(string(r.value(SourceSecret, p.DSNSecretRef.Name, p.DSNSecretRef.Key)))
-		if d, ok := parseDestination(dsn, 5432); ok {
-			found = append(found, d)
-		} else {
-			found = append(found, destination{port: 5432})
-		}
+		found = append(found, dsnDestinations(string(r.value(SourceSecret, p.DSNSecretRef.Name, p.DSNSecretRef.Key)))...)
 	}
 	return found
 }
 
-// parseDestination reads a URL's host and port. Its error is not returned: it would
-// repeat the URL, and a DSN holds a password.
-func parseDestination(raw string, defaultPort int32) (destination, bool) {
-	u, err := url.Parse(raw)
+// parseDestination reads an endpoint's host and port.
+func parseDestination(endpoint string) (destination, bool) {
+	u, err := url.Parse(endpoint)
 	if err != nil || u.Hostname() == "" {
 		return destination{}, false
 	}
-	if p, err := strconv.ParseUint(u.Port(), 10, 16); err == nil && p > 0 {
-		return destination{host: u.Hostname(), port: int32(p)}, true
+	schemes := map[string]int32{"https": 443, "http": 80}
+	return destination{u.Hostname(), portOr(u.Port(), schemes[u.Scheme])}, true
+}
+
+func portOr(port string, otherwise int32) int32 {
+	if p, err := strconv.ParseUint(port, 10, 16); err == nil && p > 0 {
+		return int32(p)
 	}
-	switch u.Scheme {
-	case "https":
-		return destination{u.Hostname(), 443}, true
-	case "http":
-		return destination{u.Hostname(), 80}, true
-	default:
-		return destination{u.Hostname(), defaultPort}, true
-	}
+	return otherwise
 }
 
 // serviceNamespace is the namespace of a host that is written as a Service's name:
