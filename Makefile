@@ -17,6 +17,10 @@ HELM := $(CACHE)/tools/helm-$(HELM_VERSION)/helm
 PROMTOOL := $(or $(shell command -v promtool),$(CACHE)/tools/prometheus/usr/bin/promtool)
 LINT := $(CACHE)/tools/lint-$(shell cat hack/lint/go.sum hack/lint/main.go | cksum | cut -d' ' -f1)/lint
 
+# How long a test waits for its API server, which takes a second where nothing else runs.
+export KUBEBUILDER_CONTROLPLANE_START_TIMEOUT := 2m
+export KUBEBUILDER_CONTROLPLANE_STOP_TIMEOUT := 2m
+
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PROGRAMS := manager connector sandbox
@@ -35,8 +39,23 @@ demo: build-connector build-sandbox ## One brand on this machine: redeem, repeat
 
 .PHONY: test
 test: prerequisites ## All tests, against a real API server and a real PostgreSQL
-	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)" KUBEBUILDER_CONTROLPLANE_START_TIMEOUT=2m KUBEBUILDER_CONTROLPLANE_STOP_TIMEOUT=2m; \
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; \
 	hack/postgres/postgres run -- go test -race -timeout 40m $(TESTFLAGS) $(PACKAGES)
+
+.PHONY: test-oldest
+test-oldest: prerequisites ## Tests of the API and of the operator, against the oldest Kubernetes that the charts take
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets --oldest)"; \
+	go test -count=1 -timeout 40m ./api/... ./controllers/...
+
+.PHONY: fuzz
+fuzz: prerequisites ## Every fuzz target for FUZZTIME (1m), one after the other
+	@export KUBEBUILDER_ASSETS="$$(hack/assets/assets)"; \
+	grep -rl --include=*_test.go '^func Fuzz' api cmd connector controllers hack | sort | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r target; do \
+			echo "=== $$file $$target"; \
+			go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 2x -parallel 2 </dev/null; \
+		done; \
+	done
 
 .PHONY: prerequisites
 prerequisites:

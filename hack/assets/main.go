@@ -3,6 +3,9 @@
 // Command assets prints a directory with kube-apiserver, etcd and kubectl, for KUBEBUILDER_ASSETS.
 //
 //	KUBEBUILDER_ASSETS=$(hack/assets/assets) go test ./controllers/...
+//	KUBEBUILDER_ASSETS=$(hack/assets/assets --oldest) go test ./controllers/...
+//
+// With --oldest the API server is that of the oldest Kubernetes that the charts take, built here; otherwise:
 //
 // A directory that the environment names already is used. Otherwise setup-envtest, where it is installed, is given a short time
 // to download one; otherwise the programs are built from their Go modules, once for all clones on this machine. The
@@ -45,9 +48,12 @@ func main() {
 
 // run takes the directory of the repository, the current one by default.
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer, p progress.Printer) error {
-	repository := "."
+	repository, find := ".", find
+	if len(args) > 0 && args[0] == "--oldest" {
+		args, find = args[1:], oldest
+	}
 	if len(args) > 1 || len(args) == 1 && strings.HasPrefix(args[0], "-") {
-		return errors.New("usage: assets [DIRECTORY OF THE REPOSITORY]")
+		return errors.New("usage: assets [--oldest] [DIRECTORY OF THE REPOSITORY]")
 	}
 	if len(args) == 1 {
 		repository = args[0]
@@ -64,15 +70,10 @@ func find(ctx context.Context, repository string, getenv func(string) string, p 
 	if given := getenv(variable); given != "" {
 		return given, complete(given)
 	}
-	cache, err := binaries.DefaultDirectory()
+	c, cache, err := programCache(repository, p)
 	if err != nil {
 		return "", err
 	}
-	source, err := binaries.SourceIn(repository)
-	if err != nil {
-		return "", err
-	}
-	c := binaries.Cache{Source: source, Directory: filepath.Join(cache, "programs"), Progress: p}
 	// What was built before is at hand at once; only on a fresh machine is a download worth trying.
 	if !c.Has(programs...) {
 		if directory, err := download(ctx, p); err == nil {
@@ -84,6 +85,30 @@ func find(ctx context.Context, repository string, getenv func(string) string, p 
 		return "", err
 	}
 	return link(filepath.Join(cache, "assets"), built)
+}
+
+// oldest has no use for what the environment names: it is there to be compared with that.
+func oldest(ctx context.Context, repository string, _ func(string) string, p progress.Printer) (string, error) {
+	c, cache, err := programCache(repository, p)
+	if err != nil {
+		return "", err
+	}
+	built, err := c.Ensure(ctx, binaries.OldestAPIServer, "etcd", "kubectl")
+	if err != nil {
+		return "", err
+	}
+	built["kube-apiserver"] = built[binaries.OldestAPIServer]
+	delete(built, binaries.OldestAPIServer)
+	return link(filepath.Join(cache, "assets"), built)
+}
+
+// programCache is where the programs of a clone are kept, under the directory that it returns beside it.
+func programCache(repository string, p progress.Printer) (c binaries.Cache, cache string, err error) {
+	if cache, err = binaries.DefaultDirectory(); err != nil {
+		return c, "", err
+	}
+	source, err := binaries.SourceIn(repository)
+	return binaries.Cache{Source: source, Directory: filepath.Join(cache, "programs"), Progress: p}, cache, err
 }
 
 // complete checks that a given directory has what envtest runs.

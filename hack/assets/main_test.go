@@ -89,3 +89,14 @@ func TestLink(t *testing.T) {
 		})
 	}
 }
+
+func TestAWordThatIsNoDirectoryIsRefused(t *testing.T) {
+	for name, args := range map[string][]string{"another flag": {"--newest"}, "the flag at the end": {".", "--oldest"}, "two directories": {"--oldest", ".", "."}} {
+		t.Run(name, func(t *testing.T) {
+			err := run(t.Context(), args, func(string) string { return "" }, &bytes.Buffer{}, progress.Printer{})
+			if err == nil || !strings.Contains(err.Error(), "usage: assets [--oldest] [DIRECTORY") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}

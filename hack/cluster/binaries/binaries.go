@@ -34,6 +34,9 @@ type upstream struct {
 	programs map[string]string // name → package
 }
 
+// OldestAPIServer is the kube-apiserver of the oldest Kubernetes that the charts take.
+const OldestAPIServer = "kube-apiserver-oldest"
+
 var upstreams = []upstream{
 	{
 		directory: "kubernetes", module: "k8s.io/kubernetes", ldflags: kubernetesVersion,
@@ -45,6 +48,10 @@ var upstreams = []upstream{
 			"kubectl":                 "k8s.io/kubernetes/cmd/kubectl",
 			"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
 		},
+	},
+	{
+		directory: "kubernetes-oldest", module: "k8s.io/kubernetes", ldflags: kubernetesVersion,
+		programs: map[string]string{OldestAPIServer: "k8s.io/kubernetes/cmd/kube-apiserver"},
 	},
 	{
 		directory: "etcd", module: "go.etcd.io/etcd/server/v3",

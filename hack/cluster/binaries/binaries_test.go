@@ -109,3 +109,27 @@ func TestKubernetesVersion(t *testing.T) {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 }
+
+func TestTheOldestAPIServerIsThatOfTheCharts(t *testing.T) {
+	source, err := SourceIn(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goMod, err := os.ReadFile(filepath.Join(source, "kubernetes-oldest", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := requiredVersion(goMod, "k8s.io/kubernetes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, chart := range []string{"hexiao", "hexiao-crds"} {
+		content, err := os.ReadFile(filepath.Join(source, "..", "..", "..", "charts", chart, "Chart.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := `kubeVersion: ">=` + strings.TrimPrefix(version, "v") + `-0"`; !strings.Contains(string(content), want) {
+			t.Errorf("chart %s does not say %s", chart, want)
+		}
+	}
+}
