@@ -363,20 +363,25 @@ func (a *applier) handOverReplicas(ctx context.Context, key client.ObjectKey, in
 
 // appliesReplicas says whether the operator is among the owners of spec.replicas.
 func appliesReplicas(fields []metav1.ManagedFieldsEntry) bool {
+	var owned struct {
+		Spec map[string]any `json:"f:spec"`
+	}
+	readApplied(fields, &owned)
+	_, ok := owned.Spec["f:replicas"]
+	return ok
+}
+
+// readApplied reads what the operator applied, as the API server remembers it, into a struct
+// with the fields of interest. Of what was not applied they stay empty.
+func readApplied(fields []metav1.ManagedFieldsEntry, into any) {
 	for _, f := range fields {
 		if f.Manager != FieldManager || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
 			continue
 		}
-		var owned struct {
-			Spec map[string]any `json:"f:spec"`
+		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), into); err == nil {
+			return
 		}
-		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &owned); err != nil {
-			continue
-		}
-		_, ok := owned.Spec["f:replicas"]
-		return ok
 	}
-	return false
 }
 
 func toUnstructured(c runtime.ApplyConfiguration) (*unstructured.Unstructured, error) {

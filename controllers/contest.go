@@ -4,7 +4,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -204,22 +203,14 @@ func (r *Reconciler) overwritten(ctx context.Context, s *scope, live *appsv1.Dep
 
 // appliesNotes says whether it is an operator that owns the notes on a Deployment.
 func appliesNotes(fields []metav1.ManagedFieldsEntry) bool {
-	for _, f := range fields {
-		if f.Manager != FieldManager || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
-			continue
-		}
-		var owned struct {
-			Metadata struct {
-				Annotations map[string]any `json:"f:annotations"`
-			} `json:"f:metadata"`
-		}
-		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &owned); err != nil {
-			continue
-		}
-		_, ok := owned.Metadata.Annotations["f:"+render.AnnotationIntent]
-		return ok
+	var owned struct {
+		Metadata struct {
+			Annotations map[string]any `json:"f:annotations"`
+		} `json:"f:metadata"`
 	}
-	return false
+	readApplied(fields, &owned)
+	_, ok := owned.Metadata.Annotations["f:"+render.AnnotationIntent]
+	return ok
 }
 
 // unanswered is what a brand asks for and nobody has looked at; empty when there is
