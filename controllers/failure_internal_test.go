@@ -31,6 +31,14 @@ import (
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
 )
 
+// memoryServer is an API server in memory, with the indexes of the operator's cache.
+func memoryServer(scheme *runtime.Scheme) *fake.ClientBuilder {
+	return fake.NewClientBuilder().WithScheme(scheme).
+		WithStatusSubresource(&v1alpha1.BrandConnector{}, &v1alpha1.ConnectorClass{}).
+		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).
+		WithIndex(&v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex)
+}
+
 // against makes a Reconciler of one brand whose API server does as the funcs say.
 func against(t *testing.T, b *v1alpha1.BrandConnector, funcs interceptor.Funcs) *Reconciler {
 	t.Helper()
@@ -50,9 +58,7 @@ func against(t *testing.T, b *v1alpha1.BrandConnector, funcs interceptor.Funcs) 
 		}
 		objects = append(objects, secret)
 	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(b).
-		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).
-		WithIndex(&v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex).WithInterceptorFuncs(funcs).Build()
+	c := memoryServer(scheme).WithObjects(objects...).WithInterceptorFuncs(funcs).Build()
 	metrics, err := NewMetrics(prometheus.NewRegistry(), c)
 	if err != nil {
 		t.Fatal(err)

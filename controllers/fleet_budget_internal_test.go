@@ -24,7 +24,6 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -334,8 +333,7 @@ func smallFleet(t *testing.T, refused error, change func(*v1alpha1.BrandConnecto
 		}
 		return o
 	}
-	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(secret("kry", "appKey", "token"), secret("zhimai", "openId", "openKey", "grantCode")).WithStatusSubresource(&v1alpha1.BrandConnector{}).
-		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).WithIndex(&v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex).
+	builder := memoryServer(scheme).WithObjects(secret("kry", "appKey", "token"), secret("zhimai", "openId", "openKey", "grantCode")).
 		WithInterceptorFuncs(interceptor.Funcs{Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
 			return refused
 		}})

@@ -33,7 +33,6 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/yaml"
@@ -167,10 +166,7 @@ func newFuzzWorld(t *testing.T, scheme *runtime.Scheme, brands []*v1alpha1.Brand
 		objects = append(objects, twin)
 	}
 	// The converter of real types takes long to make, and applyWhole asks none.
-	w.server = fake.NewClientBuilder().WithScheme(scheme).WithTypeConverters(managedfields.NewDeducedTypeConverter()).WithObjects(objects...).
-		WithStatusSubresource(&v1alpha1.BrandConnector{}, &v1alpha1.ConnectorClass{}).
-		WithIndex(&v1alpha1.BrandConnector{}, indexClass, classIndex).
-		WithIndex(&v1alpha1.BrandConnector{}, indexBrandID, brandIDIndex).Build()
+	w.server = memoryServer(scheme).WithTypeConverters(managedfields.NewDeducedTypeConverter()).WithObjects(objects...).Build()
 	cache := interceptor.NewClient(w.server, w.counting())
 	metrics, err := NewMetrics(prometheus.NewRegistry(), cache)
 	if err != nil {
