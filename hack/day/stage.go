@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,7 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/admin/adminapi"
 	"github.com/hexiao-dev/hexiao/connector/ledger"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
+	"github.com/hexiao-dev/hexiao/hack/freeport"
 	"github.com/hexiao-dev/hexiao/hack/postgres/pgserver"
 )
 
@@ -116,9 +116,11 @@ func openStage(ctx context.Context, f flags, progress io.Writer) (*stage, error)
 			return s, fmt.Errorf("build the %s: %w", name, err)
 		}
 	}
-	addresses, err := freeAddresses(ctx, 3)
-	if err != nil {
-		return s, err
+	var addresses [3]string
+	for i := range addresses {
+		if addresses[i], err = freeport.Find(); err != nil {
+			return s, err
+		}
 	}
 	s.sandboxURL, s.connectorURL, s.adminURL = "http://"+addresses[0], "http://"+addresses[1], "http://"+addresses[2]
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * f.tills}}
@@ -206,20 +208,6 @@ func (s *stage) close(keep bool, progress io.Writer) error {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
 	return errors.Join(errs...)
-}
-
-// freeAddresses finds loopback addresses that nobody listens on.
-func freeAddresses(ctx context.Context, n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }() // all are held until all are chosen
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }
 
 // process is a program of the stage, ended by its own process id.

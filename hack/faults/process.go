@@ -6,12 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -110,31 +107,6 @@ func (c *connector) end() error {
 		c.kill()
 		return errors.New("the connector did not end within 40 s of SIGTERM")
 	}
-}
-
-// ports gives out ports below the ephemeral range, and below those of package pgserver,
-// so that nobody takes one while its process is down.
-var ports = struct {
-	sync.Mutex
-	next int
-}{next: lowestPort + rand.IntN(highestPort-lowestPort)}
-
-const lowestPort, highestPort = 10000, 19999
-
-func freePort() (int, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	for range 2000 {
-		ports.next++
-		if ports.next > highestPort {
-			ports.next = lowestPort
-		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.next))
-		if err == nil {
-			return ports.next, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("no port is free between %d and %d", lowestPort, highestPort)
 }
 
 // counter numbers things over all cells.

@@ -19,6 +19,7 @@ import (
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
+	"github.com/hexiao-dev/hexiao/hack/freeport"
 )
 
 // The brand of every cell. The credentials are of no use elsewhere.
@@ -156,12 +157,12 @@ func (w *world) open() {
 	w.must(err)
 	w.clock = filepath.Join(w.dir, "clock")
 	for range max(1, w.opt.replicas) {
-		spi, err := freePort()
+		spi, err := freeport.Find()
 		w.must(err)
-		admin, err := freePort()
+		admin, err := freeport.Find()
 		w.must(err)
-		url := fmt.Sprintf("http://127.0.0.1:%d", spi)
-		w.urls, w.admin = append(w.urls, url), append(w.admin, fmt.Sprintf("http://127.0.0.1:%d", admin))
+		url := "http://" + spi
+		w.urls, w.admin = append(w.urls, url), append(w.admin, "http://"+admin)
 		w.tills, w.conns = append(w.tills, newTill(url, replyDeadline+2*time.Second)), append(w.conns, nil)
 	}
 	w.must(w.writeBrand())

@@ -13,7 +13,7 @@ import (
 func TestAnAddressIsFreeAndNotOneThatTheKernelGivesAway(t *testing.T) {
 	for range 100 {
 		address := freeport.Address(t)
-		if port := netip.MustParseAddrPort(address).Port(); port < 3000 || port > 9999 {
+		if port := netip.MustParseAddrPort(address).Port(); port < 3000 || port > 19999 {
 			t.Errorf("%s is not below the ports of connections", address)
 		}
 		l, err := net.Listen("tcp", address)
@@ -21,5 +21,16 @@ func TestAnAddressIsFreeAndNotOneThatTheKernelGivesAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = l.Close() })
+	}
+}
+
+func TestAnAddressIsNotGivenTwiceBeforeAnybodyListens(t *testing.T) {
+	seen := map[string]bool{}
+	for range 2000 {
+		address := freeport.Address(t)
+		if seen[address] {
+			t.Fatalf("%s was given twice", address)
+		}
+		seen[address] = true
 	}
 }
