@@ -118,7 +118,7 @@ func (s *story) embeddedObject(t *testing.T) string {
 }
 
 func (s *story) bringUp(t *testing.T) {
-	apply(t, sample(t, "sandbox.yaml"))
+	s.bringVendorsUp(t)
 	apply(t, s.objects(t))
 	eventually(t, "the missing Secret is named", func() error {
 		message, err := tryKubectl(t.Context(), "get", "bc", postgresBrand, "-o", `jsonpath={.status.conditions[?(@.type=="CredentialsResolved")].message}`)
@@ -135,8 +135,14 @@ func (s *story) bringUp(t *testing.T) {
 	apply(t, sample(t, "credentials.yaml"))
 	kubectl(t, "create", "secret", "generic", "ledger", "--from-literal=dsn="+os.Getenv("HEXIAO_TEST_POSTGRES_DSN"))
 	kubectl(t, "wait", "bc/"+postgresBrand, "bc/"+embeddedBrand, "--for=condition=Ready", "--timeout=5m")
-	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=5m")
 	t.Logf("\n%s", kubectl(t, "get", "bc,pods"))
+}
+
+// bringVendorsUp puts the sandbox that plays the vendors into the brands' namespace.
+func (s *story) bringVendorsUp(t *testing.T) {
+	t.Helper()
+	apply(t, sample(t, "sandbox.yaml"))
+	s.answers(t, "hexiao-sandbox")
 }
 
 // till is a Keruyun that calls the brand's Service.
@@ -155,6 +161,7 @@ func (s *story) till(t *testing.T, brand, brandID string) sandbox.Keruyun {
 	if service == "" {
 		t.Fatalf("status.endpoints of %s: %+v", brand, endpoints.Status.Endpoints)
 	}
+	s.answers(t, service)
 	base, client := s.base(t, service)
 	return sandbox.Keruyun{BaseURL: base, Client: client, BrandID: brandID, AppKey: "demo-kry-app-key", Token: token}
 }

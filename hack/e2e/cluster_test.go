@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,24 @@ func eventually(t *testing.T, what string, check func() error) {
 	t.Fatalf("%s: still not so after %s: %v", what, patience, err)
 }
 
+// answers waits until somebody answers at a Service. That its Pods are ready is known a
+// moment before it is known to the node's proxy, which refuses until then.
+func (c *cluster) answers(t *testing.T, service string) {
+	t.Helper()
+	eventually(t, service+" answers", func() error {
+		err := c.tryFetch(t, service, http.MethodGet, "/", nil, nil)
+		if answer := new(notOKError); errors.As(err, answer) && answer.code < http.StatusInternalServerError {
+			return nil // it does not know this path, but then it is there
+		}
+		return err
+	})
+}
+
+// notOKError is an answer that is not OK.
+type notOKError struct{ code int }
+
+func (e notOKError) Error() string { return "HTTP " + strconv.Itoa(e.code) }
+
 // fetch reads JSON from a Service.
 func (c *cluster) fetch(t *testing.T, service, method, path string, in, out any) {
 	t.Helper()
@@ -173,7 +192,7 @@ func (c *cluster) tryFetch(t *testing.T, service, method, path string, in, out a
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
+		err = notOKError{resp.StatusCode}
 	}
 	if err == nil && out != nil {
 		err = json.Unmarshal(raw, out)

@@ -56,7 +56,7 @@ func (s *story) bringFleetUp(t *testing.T) {
 	clean(t)
 	s.release(t, "charts/hexiao")
 	makeNamespace(t)
-	apply(t, sample(t, "sandbox.yaml"))
+	s.bringVendorsUp(t)
 	apply(t, sample(t, "credentials.yaml"))
 	kubectl(t, "create", "secret", "generic", "ledger", "--from-literal=dsn="+os.Getenv("HEXIAO_TEST_POSTGRES_DSN"))
 	apply(t, classObject)
@@ -64,7 +64,6 @@ func (s *story) bringFleetUp(t *testing.T) {
 		apply(t, b.object("tier: "+map[bool]string{true: "canary", false: "all"}[b == canary]))
 	}
 	ready(t, fleetNames()...)
-	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=5m")
 	for _, b := range fleet {
 		s.serves(t, b.name, b.brandID)
 		if given := kubectl(t, "get", "bc", b.name, "-o", "jsonpath={.spec.ledger}"); given != "" {

@@ -169,6 +169,26 @@ func ready(t *testing.T, brands ...string) {
 	kubectl(t, slices.Concat([]string{"wait", "bc", "--for=condition=Ready", "--timeout=5m"}, brands)...)
 }
 
+// settled waits until the operator and Kubernetes have done all that was asked of them for
+// brands: their newest Pods are there, ready, and alone.
+func settled(t *testing.T, brands ...string) {
+	t.Helper()
+	for _, brand := range brands {
+		reconciled(t, brand)
+		kubectl(t, "rollout", "status", "deployment", brand, "--timeout=5m")
+		eventually(t, "only the newest Pods of "+brand+" are left", func() error {
+			all, want := podsOf(t, brand), deploymentOf(t, brand).Spec.Replicas
+			if ready := serving(t, brand); len(all) != want || len(ready) != want {
+				return fmt.Errorf("%d Pods, of which %d are ready, of %d replicas", len(all), len(ready), want)
+			}
+			return nil
+		})
+		// What became of the Pods is in the status now, too.
+		reconciled(t, brand)
+	}
+	ready(t, brands...)
+}
+
 // reconciled asks for a reconcile of a brand, and waits until it is over.
 func reconciled(t *testing.T, brand string) {
 	t.Helper()
@@ -290,6 +310,10 @@ type auditEvent struct {
 	ObjectRef struct{ Resource, Subresource, Namespace, Name string }
 	// RequestReceivedTimestamp of the request.
 	RequestReceivedTimestamp time.Time
+}
+
+func (e auditEvent) String() string {
+	return fmt.Sprintf("%s: %s %s/%s of %s", e.RequestReceivedTimestamp.Format(time.RFC3339Nano), e.Verb, e.ObjectRef.Resource, e.ObjectRef.Subresource, e.ObjectRef.Name)
 }
 
 // auditLog is the variable with the path of the API server's audit log, in a native cluster.

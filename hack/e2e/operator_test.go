@@ -92,7 +92,7 @@ func (s *story) upgradePods(t *testing.T) {
 		}
 		return nil
 	})
-	ready(t, postgresBrand, embeddedBrand)
+	settled(t, postgresBrand, embeddedBrand)
 	states := stop()
 	load.end(t)
 	inOrder(t, states, embeddedBrand, 2)

@@ -7,7 +7,6 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,20 +27,13 @@ func (s *story) rotate(t *testing.T) {
 	// The other brand must not use the Secret that is rotated.
 	kubectl(t, "create", "secret", "generic", "xiaoli-zhimai", "--from-literal=openId=demo-open-id", "--from-literal=openKey=demo-open-key", "--from-literal=grantCode=demo-grant")
 	patch(t, "bc/"+embeddedBrand, `{"spec":{"providers":{"zhimai":{"credentialsSecretRef":{"name":"xiaoli-zhimai"}}}}}`)
-	reconciled(t, embeddedBrand)
-	ready(t, embeddedBrand)
+	settled(t, embeddedBrand)
 	other, before := deploymentOf(t, embeddedBrand), deploymentOf(t, postgresBrand)
 
 	load := s.startLoad(t, postgresBrand, "11342")
 	patch(t, "secret/xiaowang-zhimai", `{"stringData":{"openId":"rotated-open-id","openKey":"rotated-open-key","grantCode":"rotated-grant"}}`)
 	changed(t, postgresBrand, before)
-	ready(t, postgresBrand)
-	eventually(t, "the old Pods are gone", func() error {
-		if n := len(podsOf(t, postgresBrand)); n != 2 {
-			return fmt.Errorf("%d Pods", n)
-		}
-		return nil
-	})
+	settled(t, postgresBrand)
 	load.end(t)
 	after := deploymentOf(t, postgresBrand)
 	if after.Metadata.Generation != before.Metadata.Generation+1 || after.revision() == before.revision() {
@@ -58,7 +50,7 @@ func (s *story) rotate(t *testing.T) {
 func (s *story) badRotation(t *testing.T) {
 	// Five minutes are too long to wait for Kubernetes' verdict.
 	patch(t, "bc/"+postgresBrand, `{"spec":{"workload":{"patch":{"spec":{"progressDeadlineSeconds":15}}}}}`)
-	reconciled(t, postgresBrand)
+	settled(t, postgresBrand)
 	before, old := deploymentOf(t, postgresBrand), serving(t, postgresBrand)
 	load := s.startLoad(t, postgresBrand, "11342")
 
@@ -99,16 +91,10 @@ func (s *story) badRotation(t *testing.T) {
 
 	setSecret(t, "ledger", "dsn", dsn)
 	says(t, postgresBrand, "Ready", "True", "Ready")
-	eventually(t, "the bad Pod is gone", func() error {
-		for _, p := range podsOf(t, postgresBrand) {
-			if !p.ready() {
-				return fmt.Errorf("Pod %s is not ready", p.Metadata.Name)
-			}
-		}
-		return nil
-	})
+	settled(t, postgresBrand)
 	load.end(t)
 	patch(t, "bc/"+postgresBrand, `{"spec":{"workload":{"patch":null}}}`)
+	settled(t, postgresBrand)
 }
 
 func setSecret(t *testing.T, name, key, value string) {

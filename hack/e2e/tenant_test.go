@@ -71,12 +71,11 @@ func (s *story) mayNot(t *testing.T) {
 }
 
 func (s *story) onlyHere(t *testing.T) {
-	apply(t, sample(t, "sandbox.yaml"))
+	s.bringVendorsUp(t)
 	for _, ns := range []string{namespace, elsewhere} {
 		apply(t, sample(t, "credentials.yaml"), "--namespace", ns)
 		apply(t, s.embeddedObject(t), "--namespace", ns)
 	}
-	kubectl(t, "wait", "deployment/hexiao-sandbox", "--for=condition=Available", "--timeout=5m")
 	ready(t, embeddedBrand)
 	s.serves(t, embeddedBrand, "11343")
 	if seen := kubectl(t, "get", "bc", embeddedBrand, "-n", elsewhere, "-o", "jsonpath={.status.observedGeneration}"); seen != "-1" {

@@ -37,7 +37,7 @@ func (s *story) drift(t *testing.T) {
 		}
 		return nil
 	})
-	ready(t, postgresBrand)
+	settled(t, postgresBrand)
 }
 
 func hasReplicas(t *testing.T, brand string, want int) {
@@ -118,11 +118,12 @@ func (s *story) autoscale(t *testing.T) {
 	}
 	patch(t, "bc/"+postgresBrand, `{"spec":{"workload":{"replicas":2}}}`)
 	hasReplicas(t, postgresBrand, 2)
+	settled(t, postgresBrand)
 }
 
 // jobs runs each CronJob once, beside the connector.
 func (s *story) jobs(t *testing.T) {
-	ready(t, postgresBrand, embeddedBrand)
+	settled(t, postgresBrand, embeddedBrand)
 	pods := identities(podsOf(t, postgresBrand, embeddedBrand))
 	patch(t, "bc/"+postgresBrand, `{"spec":{"reconciliation":{"schedule":"0 5 * * *"},"retention":{"schedule":"0 4 1 * *","olderThan":400}}}`)
 	patch(t, "bc/"+embeddedBrand, `{"spec":{"reconciliation":{"schedule":"0 5 * * *"}}}`)
