@@ -22,8 +22,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/ownership"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -199,6 +201,11 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 		a.metrics.applied(child.Kind.Kind, resultSkipped)
 		return last, nil
 	}
+	if live != nil {
+		if err := a.takeBack(ctx, child.Kind, key); err != nil {
+			return application{}, err
+		}
+	}
 	if child.Kind == render.DeploymentKind && live != nil {
 		if err := a.handOverReplicas(ctx, key, intent); err != nil {
 			return application{}, err
@@ -335,6 +342,36 @@ func checkOwner(brand *v1alpha1.BrandConnector, child render.Child, live client.
 	return foreign
 }
 
+// takeBack prepares an apply that takes away what a person added to an object with
+// kubectl. A ledger's claim stays as it is: nothing in it is worth a refusal that would
+// keep the brand from starting.
+func (a *applier) takeBack(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) error {
+	if kind == render.ClaimKind {
+		return nil
+	}
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(kind)
+	if err := a.apiReader.Get(ctx, key, live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	moved, some, err := ownership.TakeBack(live.ManagedFields, FieldManager)
+	if err != nil || !some {
+		return err
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "replace", "path": "/metadata/managedFields", "value": moved},
+		// A conflict, instead of owners as they were before somebody's next write.
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.ResourceVersion},
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.client.Patch(ctx, live, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(FieldManager)); err != nil {
+		return fmt.Errorf("take back what was added to %s %s: %w", kind.Kind, key.Name, err)
+	}
+	return nil
+}
+
 // handOverReplicas prepares an apply that no longer sets replicas, because an
 // autoscaler took over. A field that its only owner stops applying is reset to its
 // default, one Pod; so somebody else has to own it first, with the value that it has.
@@ -346,7 +383,7 @@ func (a *applier) handOverReplicas(ctx context.Context, key client.ObjectKey, in
 	if err := a.apiReader.Get(ctx, key, live); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if live.Spec.Replicas == nil || !appliesReplicas(live.ManagedFields) {
+	if live.Spec.Replicas == nil || !ownership.Applied(live.ManagedFields, FieldManager).Has(fieldpath.MakePathOrDie("spec", "replicas")) {
 		return nil
 	}
 	keep := &unstructured.Unstructured{Object: map[string]any{
@@ -359,29 +396,6 @@ func (a *applier) handOverReplicas(ctx context.Context, key client.ObjectKey, in
 		return fmt.Errorf("hand over the replicas of Deployment %s: %w", key.Name, err)
 	}
 	return nil
-}
-
-// appliesReplicas says whether the operator is among the owners of spec.replicas.
-func appliesReplicas(fields []metav1.ManagedFieldsEntry) bool {
-	var owned struct {
-		Spec map[string]any `json:"f:spec"`
-	}
-	readApplied(fields, &owned)
-	_, ok := owned.Spec["f:replicas"]
-	return ok
-}
-
-// readApplied reads what the operator applied, as the API server remembers it, into a struct
-// with the fields of interest. Of what was not applied they stay empty.
-func readApplied(fields []metav1.ManagedFieldsEntry, into any) {
-	for _, f := range fields {
-		if f.Manager != FieldManager || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
-			continue
-		}
-		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), into); err == nil {
-			return
-		}
-	}
 }
 
 func toUnstructured(c runtime.ApplyConfiguration) (*unstructured.Unstructured, error) {

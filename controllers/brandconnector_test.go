@@ -551,6 +551,17 @@ func TestAutoscalingLeavesReplicasAlone(t *testing.T) {
 	if got := replicas(); got != 7 {
 		t.Fatalf("the operator set replicas to %d while the autoscaler wants 7", got)
 	}
+	// A person's, which the operator takes back from him and leaves to the autoscaler.
+	d = w.deployment("xiaowang")
+	before = d.DeepCopy()
+	d.Spec.Replicas, d.Spec.Template.Spec.HostNetwork = new(int32(6)), true
+	must(t, api.Patch(t.Context(), d, client.MergeFrom(before), client.FieldOwner("kubectl-edit")))
+	w.eventually(func() string {
+		return same("false", fmt.Sprint(w.deployment("xiaowang").Spec.Template.Spec.HostNetwork))
+	})
+	if got := replicas(); got != 6 {
+		t.Fatalf("the operator set replicas to %d after a person set them to 6", got)
+	}
 	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Workload.Autoscaling = nil })
 	w.eventually(func() string {
 		if err := w.get("xiaowang", &autoscalingv2.HorizontalPodAutoscaler{}); !apierrors.IsNotFound(err) {
@@ -559,8 +570,8 @@ func TestAutoscalingLeavesReplicasAlone(t *testing.T) {
 		return ""
 	})
 	w.settled("xiaowang")
-	if got := replicas(); got != 7 {
-		t.Errorf("switching autoscaling off, without another number, went from 7 to %d Pods", got)
+	if got := replicas(); got != 6 {
+		t.Errorf("switching autoscaling off, without another number, went from 6 to %d Pods", got)
 	}
 	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Workload.Replicas = new(int32(5)) })
 	w.eventually(func() string { return same("5", fmt.Sprint(replicas())) })

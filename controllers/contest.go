@@ -15,8 +15,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/ownership"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -203,14 +205,7 @@ func (r *Reconciler) overwritten(ctx context.Context, s *scope, live *appsv1.Dep
 
 // appliesNotes says whether it is an operator that owns the notes on a Deployment.
 func appliesNotes(fields []metav1.ManagedFieldsEntry) bool {
-	var owned struct {
-		Metadata struct {
-			Annotations map[string]any `json:"f:annotations"`
-		} `json:"f:metadata"`
-	}
-	readApplied(fields, &owned)
-	_, ok := owned.Metadata.Annotations["f:"+render.AnnotationIntent]
-	return ok
+	return ownership.Applied(fields, FieldManager).Has(fieldpath.MakePathOrDie("metadata", "annotations", render.AnnotationIntent))
 }
 
 // unanswered is what a brand asks for and nobody has looked at; empty when there is

@@ -218,8 +218,12 @@ func (r *Reconciler) creating(ctx context.Context, s *scope, pods []corev1.Pod) 
 	return problem{}, nil
 }
 
-// notCreated says why a Deployment has no Pods, if it says.
+// notCreated says why a Deployment has no newer Pods, if it says.
 func notCreated(s *scope) problem {
+	if s.deployment.Spec.Paused {
+		return problem{what: "somebody has paused the Deployment",
+			detail: fmt.Sprintf("kubectl -n %s rollout resume deployment %s", s.key.Namespace, s.key.Name)}
+	}
 	c := deploymentCondition(s.deployment, appsv1.DeploymentReplicaFailure)
 	if c == nil || c.Status != corev1.ConditionTrue {
 		return problem{}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
 // patchDeployment as somebody else than the operator.
@@ -23,6 +24,33 @@ func (w *world) patchDeployment(name string, change func(*appsv1.Deployment)) {
 	before := d.DeepCopy()
 	change(d)
 	must(w.t, api.Patch(w.t.Context(), d, client.MergeFrom(before)))
+}
+
+// addTo a brand's Deployment a sidecar, a setting and a restart, in one write of a manager.
+func (w *world) addTo(name, manager string) {
+	w.t.Helper()
+	d := w.deployment(name)
+	before := d.DeepCopy()
+	d.Spec.Template.Spec.HostNetwork = true
+	d.Spec.Template.Spec.Containers = append(d.Spec.Template.Spec.Containers, corev1.Container{Name: "sidecar", Image: "hexiao/sidecar:1"})
+	metav1.SetMetaDataAnnotation(&d.ObjectMeta, "example.com/note", "seen")
+	metav1.SetMetaDataAnnotation(&d.Spec.Template.ObjectMeta, "kubectl.kubernetes.io/restartedAt", "now")
+	must(w.t, api.Patch(w.t.Context(), d, client.StrategicMergeFrom(before), client.FieldOwner(manager)))
+}
+
+// added says what of that is not as it should be.
+func (w *world) added(name string, stays bool) string {
+	w.t.Helper()
+	d := w.deployment(name)
+	is := fmt.Sprintf("host network %t, %d containers", d.Spec.Template.Spec.HostNetwork, len(d.Spec.Template.Spec.Containers))
+	want := "host network false, 1 containers"
+	if stays {
+		want = "host network true, 2 containers"
+	}
+	if d.Annotations["example.com/note"] != "seen" || d.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] != "now" {
+		is += fmt.Sprintf(", and without a note or the restart: %v, %v", d.Annotations, d.Spec.Template.Annotations)
+	}
+	return same(want, is)
 }
 
 // An alert goes by this counter, and who counts what is not drift cries wolf.
@@ -91,6 +119,28 @@ func TestDriftIsCountedOnceAndNothingElseIs(t *testing.T) {
 				must(w.t, api.Patch(w.t.Context(), s, client.MergeFrom(before)))
 			}, map[string]int{}, nil,
 		},
+		"somebody adds to a Deployment with kubectl edit": {
+			func(w *world) { w.addTo("xiaowang", "kubectl-edit") }, map[string]int{"Deployment": 1},
+			func(w *world) string { return w.added("xiaowang", false) },
+		},
+		"a controller adds to a Deployment": {
+			func(w *world) { w.addTo("xiaowang", "mesh-controller") }, map[string]int{},
+			func(w *world) string { return w.added("xiaowang", true) },
+		},
+		"somebody adds to a Service with kubectl patch": {
+			func(w *world) {
+				s := &corev1.Service{}
+				w.mustGet("xiaowang", s)
+				before := s.DeepCopy()
+				s.Spec.ExternalIPs = []string{"192.0.2.1"}
+				must(w.t, api.Patch(w.t.Context(), s, client.MergeFrom(before), client.FieldOwner("kubectl-patch")))
+			}, map[string]int{"Service": 1},
+			func(w *world) string {
+				s := &corev1.Service{}
+				w.mustGet("xiaowang", s)
+				return same("[]", fmt.Sprint(s.Spec.ExternalIPs))
+			},
+		},
 		"the brand itself changes": {
 			func(w *world) {
 				w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Routes[0].Match.AssetMappingIDs = []string{"100002"} })
@@ -120,4 +170,54 @@ func TestDriftIsCountedOnceAndNothingElseIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who pauses has a reason, and the brand's team has to know why its change does not arrive.
+func TestOfADeploymentThatSomebodyPausedItIsSaid(t *testing.T) {
+	w := newWorld(t)
+	w.operator("pause")
+	w.up(w.brand("xiaowang", w.ofShard("pause")))
+	d := w.deployment("xiaowang")
+	before := d.DeepCopy()
+	d.Spec.Paused = true
+	must(t, api.Patch(t.Context(), d, client.MergeFrom(before), client.FieldOwner("kubectl-rollout")))
+	w.secret("kry", map[string]string{"appKey": "a", "token": "new"})
+	w.eventually(func() string {
+		return same(
+			"waiting for the rollout of Deployment xiaowang: somebody has paused the Deployment: kubectl -n "+w.namespace+" rollout resume deployment xiaowang",
+			w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing).Message)
+	})
+	if !w.deployment("xiaowang").Spec.Paused {
+		t.Error("the operator resumed it")
+	}
+}
+
+// What an earlier pod template had and this one has not is nobody's but of who put it back.
+func TestOfARollOutThatIsUndoneNothingStays(t *testing.T) {
+	w := newWorld(t)
+	w.operator("undo")
+	w.up(w.brand("xiaowang", w.ofShard("undo"), func(b *v1alpha1.BrandConnector) {
+		b.Spec.Workload.PodAnnotations = map[string]string{"example.com/old": "1"}
+	}))
+	old := w.deployment("xiaowang")
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) {
+		b.Spec.Workload.PodAnnotations = map[string]string{"example.com/new": "1"}
+	})
+	w.rollOutNewest("xiaowang")
+	w.settled("xiaowang")
+	now := w.deployment("xiaowang")
+
+	d := now.DeepCopy()
+	d.Annotations, d.Spec.Template = old.Annotations, old.Spec.Template
+	must(t, api.Patch(t.Context(), d, client.MergeFrom(now), client.FieldOwner("kubectl")))
+	w.eventually(func() string {
+		got := w.deployment("xiaowang")
+		// The Pods start anew, in a trace of their own.
+		got.Spec.Template.Annotations[render.AnnotationTraceParent] = now.Spec.Template.Annotations[render.AnnotationTraceParent]
+		if diff := cmp.Diff(now.Spec.Template, got.Spec.Template); diff != "" {
+			return "pod template (-before +after):\n" + diff
+		}
+		return ""
+	})
+	w.rests("xiaowang")
 }

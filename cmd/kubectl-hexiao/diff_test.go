@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -129,6 +130,29 @@ func (w *world) versions() map[string]string {
 		}
 	}
 	return found
+}
+
+// The operator takes it away when it next writes, which a dry run of that does not show.
+func TestDiffSaysWhatSomebodyAdded(t *testing.T) {
+	w := newWorld(t)
+	b := w.up(onPostgres(""))
+	w.rollOut("xiaowang")
+	w.get("xiaowang", b)
+	b.Spec.Suspend = true // else the operator takes it away at once
+	if err := w.api.Update(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	w.handled(b)
+	d := &appsv1.Deployment{}
+	w.get("xiaowang", d)
+	before := d.DeepCopy()
+	d.Spec.Template.Spec.HostNetwork = true
+	d.Spec.Template.Spec.Containers[0].Env = append(d.Spec.Template.Spec.Containers[0].Env, corev1.EnvVar{Name: "DEBUG", Value: "1"})
+	if err := w.api.Patch(t.Context(), d, client.MergeFrom(before), client.FieldOwner("kubectl-edit")); err != nil {
+		t.Fatal(err)
+	}
+	_, out, errOut := w.run("diff", "xiaowang")
+	wantText(t, out+errOut, "Deployment xiaowang has fields that somebody added with kubectl", "spec.template.spec.hostNetwork", `env[name="DEBUG"].value`)
 }
 
 func TestDiffSaysWhoseAnObjectIs(t *testing.T) {

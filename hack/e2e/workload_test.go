@@ -37,6 +37,13 @@ func (s *story) drift(t *testing.T) {
 		}
 		return nil
 	})
+	kubectl(t, "set", "env", "deployment/"+postgresBrand, "ADDED=by-hand")
+	eventually(t, "what was added is taken away", func() error {
+		if env := kubectl(t, "get", "deployment", postgresBrand, "-o", "jsonpath={.spec.template.spec.containers[0].env[*].name}"); strings.Contains(env, "ADDED") {
+			return errors.New(env)
+		}
+		return nil
+	})
 	settled(t, postgresBrand)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +15,7 @@ import (
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/manifest"
+	"github.com/hexiao-dev/hexiao/controllers/ownership"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -195,7 +197,22 @@ func (p *Preview) child(ctx context.Context, c *live.Cluster, brand *v1alpha1.Br
 	if child.Kind == render.DeploymentKind {
 		p.Restart = restart(have, would)
 	}
+	if added := addedTo(child, have); added != "" {
+		p.note("%s %s has fields that somebody added with kubectl, and the operator takes them away when it next writes the object: %s", child.Kind.Kind, child.Name, added)
+	}
 	return p.add(have, would)
+}
+
+// addedTo lists what people added to an object, which a dry run of an apply leaves there.
+func addedTo(child render.Child, have *unstructured.Unstructured) string {
+	if have == nil || child.Kind == render.ClaimKind {
+		return ""
+	}
+	var fields []string
+	for path := range ownership.Added(have.GetManagedFields(), Operator).Leaves().All() {
+		fields = append(fields, strings.TrimPrefix(path.String(), "."))
+	}
+	return strings.Join(fields, ", ")
 }
 
 // notServed tells a kind that is not there from a namespace that is not.

@@ -5,7 +5,6 @@ package preview
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,13 +12,14 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/manifest"
+	"github.com/hexiao-dev/hexiao/controllers/ownership"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
 
@@ -224,20 +224,8 @@ func connector(d *appsv1.Deployment) corev1.Container {
 // applies says whether the operator set a field of the connector's container: what the
 // API server filled in looks the same, and is not to be rendered.
 func applies(d *appsv1.Deployment, field string) bool {
-	for _, f := range d.ManagedFields {
-		if f.Manager != Operator || f.Operation != metav1.ManagedFieldsOperationApply || f.FieldsV1 == nil {
-			continue
-		}
-		var owned map[string]any
-		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &owned); err != nil {
-			continue
-		}
-		name := fmt.Sprintf(`k:{"name":%q}`, render.ContainerName)
-		if _, is, _ := unstructured.NestedFieldNoCopy(owned, "f:spec", "f:template", "f:spec", "f:containers", name, "f:"+field); is {
-			return true
-		}
-	}
-	return false
+	return ownership.Applied(d.ManagedFields, Operator).Has(fieldpath.MakePathOrDie(
+		"spec", "template", "spec", "containers", fieldpath.KeyByFields("name", render.ContainerName), field))
 }
 
 // callers are the labels of the namespaces that a policy lets in to a port.
