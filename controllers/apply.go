@@ -343,10 +343,9 @@ func checkOwner(brand *v1alpha1.BrandConnector, child render.Child, live client.
 }
 
 // takeBack prepares an apply that takes away what a person added to an object with
-// kubectl. A ledger's claim stays as it is: nothing in it is worth a refusal that would
-// keep the brand from starting.
+// kubectl.
 func (a *applier) takeBack(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey) error {
-	if kind == render.ClaimKind {
+	if render.KeepsAdditions(kind) {
 		return nil
 	}
 	live := &metav1.PartialObjectMetadata{}

@@ -141,6 +141,20 @@ func TestDriftIsCountedOnceAndNothingElseIs(t *testing.T) {
 				return same("[]", fmt.Sprint(s.Spec.ExternalIPs))
 			},
 		},
+		"somebody gives the service account pull secrets with kubectl patch": {
+			func(w *world) {
+				a := &corev1.ServiceAccount{}
+				w.mustGet("xiaowang", a)
+				before := a.DeepCopy()
+				a.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
+				must(w.t, api.Patch(w.t.Context(), a, client.MergeFrom(before), client.FieldOwner("kubectl-patch")))
+			}, map[string]int{},
+			func(w *world) string {
+				a := &corev1.ServiceAccount{}
+				w.mustGet("xiaowang", a)
+				return same("[{registry}]", fmt.Sprint(a.ImagePullSecrets))
+			},
+		},
 		"the brand itself changes": {
 			func(w *world) {
 				w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Routes[0].Match.AssetMappingIDs = []string{"100002"} })

@@ -54,7 +54,7 @@ func NewMetrics(registry prometheus.Registerer, cache client.Reader) (*Metrics, 
 		}),
 		outdated: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "hexiao_operator_crd_outdated",
-			Help: "1 while the cluster's CRD lacks fields of this version of the operator, which looks at its start and every hour.",
+			Help: "1 while the cluster's CRD lacks fields of this version of the operator, which looks at its start, soon again as long as something is missing, and every hour.",
 		}, []string{"crd"}),
 	}
 	var errs []error

@@ -21,8 +21,8 @@ import (
 const (
 	// crdPatience bounds one look at the cluster's CRDs.
 	crdPatience = 5 * time.Second
-	// crdPause is the time between two.
-	crdPause = time.Hour
+	// crdSoon and crdPause are the shortest and the longest time between two.
+	crdSoon, crdPause = 15 * time.Second, time.Hour
 	// maxNamed bounds the fields that are named in the log.
 	maxNamed = 5
 )
@@ -39,42 +39,59 @@ type crdComparison struct {
 // NeedLeaderElection is false: a standby's numbers are as good.
 func (*crdComparison) NeedLeaderElection() bool { return false }
 
-// Start looks now, and again every hour, until ctx ends. With new CRDs the alert is then over
+// Start looks now, and again and again until ctx ends. With new CRDs the alert is then over
 // without a restart.
 func (c *crdComparison) Start(ctx context.Context) error {
-	ticker := time.NewTicker(crdPause)
-	defer ticker.Stop()
+	pause := time.Duration(0)
 	for {
-		if err := c.compare(ctx); err != nil {
-			// Right after the CRDs were installed it is not served yet.
-			c.logger.Info("The cluster's CRDs cannot be compared with those of this version now", "again", crdPause, "error", err)
+		current, err := c.compare(ctx)
+		pause = nextLook(pause, current)
+		if err != nil {
+			c.logger.Info("The cluster's CRDs cannot be compared with those of this version now", "again", pause, "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }
 
-func (c *crdComparison) compare(ctx context.Context) error {
+// nextLook is when to look again, after a pause that was 0 before the first look. The API
+// server makes its document anew some time after CRDs were installed or upgraded, often just
+// before the operator was: what is not as it should be is looked at again soon.
+func nextLook(pause time.Duration, current bool) time.Duration {
+	switch {
+	case current:
+		return crdPause
+	case pause == 0:
+		return crdSoon
+	default:
+		return min(4*pause, crdPause)
+	}
+}
+
+// compare looks once, and says whether every CRD has all that this version knows.
+func (c *crdComparison) compare(ctx context.Context) (current bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, crdPatience)
 	defer cancel()
 	api, err := discovery.NewDiscoveryClientForConfigAndClient(c.config, c.client)
 	if err != nil {
-		return fmt.Errorf("set up a client: %w", err)
+		return false, fmt.Errorf("set up a client: %w", err)
 	}
 	all, err := crdcheck.Compare(ctx, api.RESTClient(), crd.Files)
 	if err != nil {
-		return err
+		return false, err
 	}
+	current = true
 	for _, m := range all {
 		c.metrics.CRD(m.CRD, len(m.Fields) > 0)
 		if len(m.Fields) == 0 {
 			continue
 		}
+		current = false
 		c.logger.Warn("The cluster's CRD is older than the operator, and the API server drops the fields that it lacks: upgrade the CRDs as docs/guides/upgrade.md says",
 			"crd", m.CRD, "missing", len(m.Fields), "first", strings.Join(m.Fields[:min(len(m.Fields), maxNamed)], ", "))
 	}
-	return nil
+	return current, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,8 +36,12 @@ func comparedWith(t *testing.T, status int, document string) (string, map[string
 	must(t, err)
 	var log strings.Builder
 	c := &crdComparison{config: &rest.Config{Host: server.URL}, client: server.Client(), metrics: metrics, logger: slog.New(slog.NewTextHandler(&log, nil))}
-	if err := c.compare(t.Context()); err != nil {
+	current, err := c.compare(t.Context())
+	if err != nil {
 		log.WriteString(err.Error())
+	}
+	if current {
+		t.Error("it says that nothing is missing")
 	}
 	families, err := registry.Gather()
 	must(t, err)
@@ -67,6 +72,26 @@ func TestOlderCRDsAreSaidAtTheStart(t *testing.T) {
 	}
 	if strings.Count(log, "\n") != 2 || len(log) > 2000 {
 		t.Errorf("the log is not one short line for each CRD:\n%s", log)
+	}
+}
+
+// CRDs that were upgraded with the operator must not fire the alert, which waits for half an
+// hour, only because the API server still told of the old ones.
+func TestWhatIsNotAsItShouldBeIsLookedAtAgainSoon(t *testing.T) {
+	var pauses []time.Duration
+	pause := time.Duration(0)
+	for range 6 {
+		pause = nextLook(pause, false)
+		pauses = append(pauses, pause)
+	}
+	want := []time.Duration{15 * time.Second, time.Minute, 4 * time.Minute, 16 * time.Minute, time.Hour, time.Hour}
+	if diff := cmp.Diff(want, pauses); diff != "" {
+		t.Errorf("pauses (-want +got):\n%s", diff)
+	}
+	for _, pause := range []time.Duration{0, time.Minute, time.Hour} {
+		if got := nextLook(pause, true); got != time.Hour {
+			t.Errorf("when all is well, after %s: %s", pause, got)
+		}
 	}
 }
 

@@ -31,6 +31,13 @@ var (
 	IngressKind        = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
 )
 
+// KeepsAdditions says of a kind that what people add to a brand's object of it stays there.
+// Nothing in a ledger's claim is worth a refusal that would keep the brand from starting,
+// and in the service account somebody may have put pull secrets.
+func KeepsAdditions(kind schema.GroupVersionKind) bool {
+	return kind == ClaimKind || kind == ServiceAccountKind
+}
+
 // Installation is what is the same for all brands of an installation.
 type Installation struct {
 	// Image of the connector; by digest where it matters.

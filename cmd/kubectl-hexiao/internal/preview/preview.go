@@ -205,7 +205,7 @@ func (p *Preview) child(ctx context.Context, c *live.Cluster, brand *v1alpha1.Br
 
 // addedTo lists what people added to an object, which a dry run of an apply leaves there.
 func addedTo(child render.Child, have *unstructured.Unstructured) string {
-	if have == nil || child.Kind == render.ClaimKind {
+	if have == nil || render.KeepsAdditions(child.Kind) {
 		return ""
 	}
 	var fields []string
