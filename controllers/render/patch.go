@@ -130,6 +130,8 @@ func (r *renderer) checkPatched(was, d *appsv1ac.DeploymentApplyConfiguration) e
 	}
 	c := connectorOf(template.Spec)
 	switch {
+	case template.Spec.HostNetwork != nil && *template.Spec.HostNetwork:
+		return invalidPatch("spec.template.spec.hostNetwork cannot be patched: whoever is on the node could reach the loopback interface, where the connector takes decisions on redemptions in doubt")
 	case c == nil:
 		return invalidPatch("it removes the container %s", ContainerName)
 	case r.brand.Spec.Ledger.Embedded != nil && !equality.Semantic.DeepEqual(ledgerParts(was.Spec.Template.Spec), ledgerParts(template.Spec)):

@@ -339,6 +339,7 @@ func TestAPatchThatCannotBeTakenNamesItsField(t *testing.T) {
 		"a mount over the ledger":    {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","volumeMounts":[{"mountPath":"/var/lib/hexiao/","name":"tmp"}]}]}}}}`, want: "its mount", embedded: true},
 		"a ledger in another file":   {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","args":["serve","--ledger-path=/tmp/ledger.db"]}]}}}}`, want: "--ledger-path", embedded: true},
 		"a list that names a mount":  {patch: `{"spec":{"template":{"spec":{"containers":[{"name":"connector","volumeMounts":[{"mountPath":["x"]}]}]}}}}`, want: "must be a text or a number"},
+		"the node's network":         {patch: `{"spec":{"template":{"spec":{"hostNetwork":true}}}}`, want: "spec.template.spec.hostNetwork cannot be patched"},
 		"an unknown patch command":   {patch: `{"spec":{"template":{"$patch":"explode"}}}`, want: "strategic merge patch"},
 	}
 	for name, tc := range tests {
