@@ -63,7 +63,7 @@ var changes = map[string]map[string]change{
 		"crds.keep":                               {to: "false"},
 		"rbac.create":                             {to: "false"},
 		"rbac.aggregate":                          {to: "false"},
-		"serviceAccount.create":                   {to: "false"},
+		"serviceAccount.create":                   {to: "false", with: "serviceAccount: {name: operator}"},
 		"serviceAccount.name":                     {to: "operator"},
 		"serviceAccount.annotations":              {to: "{a: b}"},
 		"resources":                               {to: "{limits: {cpu: 1}}"},
@@ -235,7 +235,7 @@ func TestTheSchemaRefusesWhatCannotBe(t *testing.T) {
 }
 
 // TestWhatTheSchemaCannotSayIsRefusedWithARemedy is of values that would have a new Pod crash
-// while an old one serves, and nobody look.
+// while an old one serves, and nobody look; or that would give the operator's rights to others.
 func TestWhatTheSchemaCannotSayIsRefusedWithARemedy(t *testing.T) {
 	for name, test := range map[string]struct{ values, want string }{
 		"a shard that is no selector":        {"watchLabelSelector: '(('", `watchLabelSelector is "((": give a label selector`},
@@ -248,6 +248,9 @@ func TestWhatTheSchemaCannotSayIsRefusedWithARemedy(t *testing.T) {
 		"a tag with a tag":                   {"image: {tag: 'v1:2'}", `image.tag is "v1:2"`},
 		"a digest for a tag":                 {"connector: {image: {tag: 'sha256:0123'}}", `connector.image.tag is "sha256:0123": give a tag`},
 		"a receiver with a blank":            {"telemetry: {otlpEndpoint: 'http://a b'}", `telemetry.otlpEndpoint is "http://a b": give the base URL`},
+		"somebody else's account, unnamed":   {"serviceAccount: {create: false}", `serviceAccount.name is "" while serviceAccount.create is false: the operator's rights`},
+		"the account of every Pod":           {"serviceAccount: {create: false, name: default}", `serviceAccount.name is "default" while serviceAccount.create is false`},
+		"no account, and roles by hand":      {"{serviceAccount: {create: false}, rbac: {create: false, aggregate: false}}", "name an account of the operator's own"},
 		"a class with an ellipsis for image": {"connectorClass: {spec: {image: 'connector@sha256:…'}}", "connectorClass.spec.image is"},
 	} {
 		t.Run(name, func(t *testing.T) {

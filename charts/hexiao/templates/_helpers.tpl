@@ -9,7 +9,7 @@
 {{- end -}}
 
 {{- define "hexiao.serviceAccount" -}}
-{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "hexiao.manager" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "hexiao.manager" .) }}{{ else }}{{ .Values.serviceAccount.name }}{{ end }}
 {{- end -}}
 
 {{- /* By these labels the operator is found, whatever its name. */ -}}
@@ -159,9 +159,12 @@ volumes: {{- toYaml . | nindent 0 }}
 {{- end }}
 {{- end -}}
 
-{{- /* What the schema cannot say in a sentence. An operator that was given these would not start, and
-nobody looks at a new Pod that crashes while an old one serves. */ -}}
+{{- /* What the schema cannot say in a sentence. The operator's rights must be nobody else's; and with
+any of the others it would not start, and nobody looks at a new Pod that crashes while an old one serves. */ -}}
 {{- define "hexiao.checkValues" -}}
+{{- if and (not .Values.serviceAccount.create) (has .Values.serviceAccount.name (list "" "default")) -}}
+{{- fail (printf "serviceAccount.name is %q while serviceAccount.create is false: the operator's rights, with which Secrets are read, would be those of the account default, which every Pod of namespace %s has that names none; name an account of the operator's own" .Values.serviceAccount.name .Release.Namespace) -}}
+{{- end -}}
 {{- $part := "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*" -}}
 {{- $host := "([0-9A-Za-z]([-.0-9A-Za-z]*[0-9A-Za-z])?|[[][0-9A-Fa-f:]+[]])(:[0-9]{1,5})?" -}}
 {{- $repository := printf "(%s/)?%s(/%s)*" $host $part $part -}}
