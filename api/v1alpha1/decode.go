@@ -11,14 +11,18 @@ import (
 )
 
 // Decode reads YAML as an API server does: an unknown field, one in another case and
-// one that stands there twice are errors.
+// one that stands there twice are errors. Each fault is a line of the error; one of a
+// value of another type names the field and what to write.
 func Decode(raw []byte, into any) error {
 	asJSON, err := yaml.YAMLToJSONStrict(raw)
 	if err != nil {
 		return err
 	}
 	strict, err := json.UnmarshalStrict(asJSON, into)
-	return errors.Join(append(strict, err)...)
+	if err = errors.Join(append(strict, err)...); err != nil {
+		return Explain(raw, into, err)
+	}
+	return nil
 }
 
 // ParseShops reads the shop table of a ConfigMap, a YAML list of what spec.shops

@@ -15,6 +15,7 @@ func TestAShopTableIsReadAsAnAPIServerWouldReadIt(t *testing.T) {
 		"a field in another case":   {"- {kryShopId: \"1\", zhimai: {multiMark: A}}", "kryShopId"},
 		"a field that is not known": {"- {kryShopID: \"1\", zhimai: {multiMrk: A}}", "multiMrk"},
 		"a field twice":             {"- {kryShopID: \"1\", kryShopID: \"2\", zhimai: {multiMark: A}}", "already set"},
+		"an id without quotes":      {"- {kryShopID: 1, zhimai: {multiMark: A}}", "[0].kryShopID: 1 is a number, and text is wanted: put it into quotes"},
 		"a shop twice":              {"- {kryShopID: \"1\", zhimai: {multiMark: A}}\n- {kryShopID: \"1\", zhimai: {multiMark: B}}", "Duplicate"},
 		"a shop without a name":     {"- {kryShopID: \"1\"}", "shops[0]"},
 	}

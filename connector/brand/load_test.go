@@ -109,6 +109,10 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 			object, map[string]string{"zm/openKey": "a b"}, []string{"the key openKey of the Secret zm holds blanks"}},
 		"an unknown field is named": {
 			strings.Replace(object, "brandID:", "brandId:", 1), nil, []string{`unknown field "spec.brandId"`}},
+		"text without quotes is named with its remedy": {
+			strings.Replace(object, `brandID: "11342"`, "brandID: 11342", 1), nil, []string{"brand.yaml: spec.brandID: 11342 is a number, and text is wanted: put it into quotes"}},
+		"a duration without a unit is named with its remedy": {
+			strings.Replace(object, "keruyun: {", "keruyun: {replyDeadline: 4, ", 1), nil, []string{"spec.keruyun.replyDeadline: 4 is a number, and a duration is wanted, with its unit: 90s, 5m, 1h30m"}},
 		"another kind is named": {
 			strings.Replace(object, "kind: BrandConnector", "kind: Secret", 1), nil, []string{"holds a Secret"}},
 		"an invalid field is named": {
@@ -121,6 +125,9 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("want an error that says %q, got: %v", want, err)
 				}
+			}
+			if err != nil && strings.Contains(err.Error(), "Go struct field") {
+				t.Errorf("the error speaks of Go: %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "a b") {
 				t.Errorf("the error quotes the secret: %v", err)

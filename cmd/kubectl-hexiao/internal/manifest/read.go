@@ -188,7 +188,7 @@ type head struct {
 // explainHead puts a decoder's error of the head into words. Of the fields it knows few.
 func explainHead(raw []byte, err error) error {
 	var lines []error
-	for line := range strings.SplitSeq(explain(raw, &head{}, err).Error(), "\n") {
+	for line := range strings.SplitSeq(v1alpha1.Explain(raw, &head{}, err).Error(), "\n") {
 		if !strings.HasPrefix(line, "unknown field") {
 			lines = append(lines, errors.New(line))
 		}
@@ -236,7 +236,7 @@ func decode(source, what string, raw []byte, into any) error {
 		return nil
 	}
 	var errs []error
-	for line := range strings.SplitSeq(explain(raw, into, err).Error(), "\n") {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		errs = append(errs, fmt.Errorf("%s: %s: %s", source, what, line))
 	}
 	return errors.Join(errs...)

@@ -73,3 +73,33 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestADirectoryMayHoldOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file("a.yaml", "apiVersion: connect.hexiao.dev/v1alpha1\nkind: BrandConnector\nmetadata: {name: x}\nspec: {}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n")
+	request := file("request.json", `{"bizId":"b1"}`)
+	list := file("rows.json", `[1]`)
+	set, err := Read(nil, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{dir + "/a.yaml:6: Secret s", request + ": no Kubernetes object", list + ": no Kubernetes object"}
+	if diff := cmp.Diff(want, set.Ignored); diff != "" || len(set.Brands) != 1 {
+		t.Errorf("%d brands; ignored (-want +got):\n%s", len(set.Brands), diff)
+	}
+	if _, err := Read(nil, request); err == nil || !strings.Contains(err.Error(), "kind is missing") {
+		t.Errorf("one that was named is passed over: %v", err)
+	}
+	file("broken.yaml", "kind: [\n")
+	file("half.yaml", "apiVersion: connect.hexiao.dev/v1alpha1\nmetadata: {name: y}\n")
+	if _, err := Read(nil, dir); err == nil || !strings.Contains(err.Error(), "broken.yaml: it is no Kubernetes object") || !strings.Contains(err.Error(), "half.yaml: kind is missing") {
+		t.Errorf("what may be a brand is passed over: %v", err)
+	}
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package manifest
+package v1alpha1
 
 import (
 	"bytes"
@@ -19,10 +19,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// explain puts a decoder's error into words: which field has a value of another type,
-// and what to write. The decoder stops at the first and names a field of Go, or, where a
-// type reads itself, none. What explain does not understand stays as it was.
-func explain(raw []byte, into any, err error) error {
+// Explain puts err, with which raw was not decoded into the pointer into, into words: which
+// fields have a value of another type, and what to write. A decoder stops at the first and
+// names a field of Go, or, where a type reads itself, none. What Explain does not understand
+// stays as it was.
+func Explain(raw []byte, into any, err error) error {
 	asJSON, yamlErr := yaml.YAMLToJSONStrict(raw)
 	if yamlErr != nil {
 		return err
