@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexiao-dev/hexiao/cmd/internal/group"
 	"github.com/hexiao-dev/hexiao/connector/brand"
 	"github.com/hexiao-dev/hexiao/connector/ledger"
 	"github.com/hexiao-dev/hexiao/connector/ledger/report"
@@ -45,7 +46,7 @@ func exitCode(err error) int {
 }
 
 func ledgerCommand(stdout, stderr io.Writer, now func() time.Time) *cobra.Command {
-	cmd := &cobra.Command{
+	return group.Of(&cobra.Command{
 		Use:   "ledger",
 		Short: "Look redemptions up, prove that nobody changed them, export them, retire old ones",
 		Long: `The ledger commands take --config, --credentials-dir, --shops and --ledger-path as serve does.
@@ -54,9 +55,7 @@ show, verify and export only read, and work while the connector runs:
   kubectl -n brands exec deploy/xiaowang -- /hexiao-connector ledger show \
     --config /etc/hexiao/brand/brand.yaml --credentials-dir /etc/hexiao/credentials \
     --ledger-path /var/lib/hexiao/ledger.db --order 2025121000002`,
-	}
-	cmd.AddCommand(showCommand(stdout, now), verifyCommand(stdout, stderr, now), exportCommand(stdout, stderr, now), retainCommand(stdout, stderr, now))
-	return cmd
+	}, showCommand(stdout, now), verifyCommand(stdout, stderr, now), exportCommand(stdout, stderr, now), retainCommand(stdout, stderr, now))
 }
 
 // ledgerFlags say which ledger.

@@ -91,6 +91,16 @@ func (s *stage) run(t *testing.T, args ...string) (stdout, stderr string, code i
 	return out.String(), errs.String(), exitCode(err)
 }
 
+func TestAMistypedLedgerCommandIsNoSuccess(t *testing.T) {
+	var out bytes.Buffer
+	cmd := command(&out, &out)
+	cmd.SetArgs([]string{"ledger", "retian"})
+	err := cmd.ExecuteContext(t.Context())
+	if code := exitCode(err); code != 1 || !strings.Contains(out.String(), `there is no command "retian": did you mean retain? Or see hexiao-connector ledger --help`) {
+		t.Errorf("code %d: %s", code, out.String())
+	}
+}
+
 // redeemed stores a redemption with everything executed.
 func (s *stage) redeemed(t *testing.T, bizID string) redeem.Redemption {
 	t.Helper()
@@ -256,6 +266,7 @@ func TestLedgerRefusesBadFlags(t *testing.T) {
 		"an age that is too young":   {[]string{"retain", "--older-than", "1h", "--yes"}, `--older-than "1h": at least 1d`},
 		"retention without a yes":    {[]string{"retain", "--older-than", "400d"}, "confirm with --yes"},
 		"retention without an age":   {[]string{"retain", "--yes"}, `"older-than" not set`},
+		"a command there is not":     {[]string{"retian", "--older-than", "400d", "--yes"}, `there is no command "retian": did you mean retain?`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, errs, code := s.run(t, tc.args...)

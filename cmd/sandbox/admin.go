@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hexiao-dev/hexiao/cmd/internal/group"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 )
@@ -54,12 +55,6 @@ func document(cmd *cobra.Command, name string) (json.RawMessage, error) {
 	return out, nil
 }
 
-func group(use, short string, sub ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short}
-	cmd.AddCommand(sub...)
-	return cmd
-}
-
 func adminCommands() []*cobra.Command {
 	r := &remote{}
 	return []*cobra.Command{
@@ -85,7 +80,7 @@ func (r *remote) members() *cobra.Command {
 		return r.show(cmd, http.MethodPost, "/members", doc)
 	})
 	put.Flags().StringVarP(&file, "file", "f", "-", "one member or a list of them, - for standard input")
-	return group("members", "See and seed the vendors' members", list, get, put)
+	return group.Of(&cobra.Command{Use: "members", Short: "See and seed the vendors' members"}, list, get, put)
 }
 
 func (r *remote) books() *cobra.Command {
@@ -117,7 +112,7 @@ func (r *remote) books() *cobra.Command {
 		}
 		return netTable(cmd, nets)
 	}))
-	return group("books", "Read what was really taken and given back", list, net, r.plant())
+	return group.Of(&cobra.Command{Use: "books", Short: "Read what was really taken and given back"}, list, net, r.plant())
 }
 
 func (r *remote) plant() *cobra.Command {
@@ -209,7 +204,7 @@ func (r *remote) faults() *cobra.Command {
 	up := r.command("up VENDOR", "Bring a vendor back", cobra.ExactArgs(1), func(cmd *cobra.Command, args []string) error {
 		return r.show(cmd, http.MethodPut, "/down", sandbox.Down{Vendor: books.Vendor(args[0])})
 	})
-	return group("faults", "Let calls meet a misfortune", list, add, remove, clear, down, up)
+	return group.Of(&cobra.Command{Use: "faults", Short: "Let calls meet a misfortune"}, list, add, remove, clear, down, up)
 }
 
 // ruleFrom reads a document, or builds one object from field=value pairs.
