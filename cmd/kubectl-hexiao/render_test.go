@@ -190,6 +190,8 @@ func TestRenderSaysWhatIsWrongWithAFile(t *testing.T) {
 		"a class that is not there":    {file: strings.Replace(brandFile, "spec:", "spec:\n  connectorClassName: gold", 1), want: []string{"spec.connectorClassName: there is no ConnectorClass gold here", "-f"}},
 		"a class twice":                {file: classFile + "---\n" + classFile + "---\n" + brandFile, want: []string{"ConnectorClass default is in", "leave one out"}},
 		"a class that is wrong":        {file: strings.Replace(classFile, "{name}.", "", 1) + "---\n" + brandFile, want: []string{"ConnectorClass default: spec.exposure.hostname", "must contain {name}"}},
+		"a number that is too small":   {file: strings.Replace(classFile, "  image:", "  rollout: {maxConcurrent: 0}\n  image:", 1) + "---\n" + brandFile, want: []string{"ConnectorClass default: spec.rollout.maxConcurrent: it is 0, and 1 is the least: give more, or leave the field out"}},
+		"what is written down empty":   {file: strings.Replace(brandFile, "spec:", "spec:\n  connectorClassName: \"\"", 1), want: []string{"BrandConnector xiaowang: spec.connectorClassName: it is empty: give a value, or leave the field out"}},
 		"no ledger anywhere":           {file: strings.Replace(brandFile, "  ledger: {embedded: {}}\n", "", 1), want: []string{"spec.ledger: it is missing, and no ConnectorClass has one"}},
 		"a bad shop table":             {file: brandFile + "  shopsConfigMapRef: {name: shops}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: shops}\ndata: {shops.yaml: '[{kryShopID: \"1\"}]'}\n", want: []string{"spec.shopsConfigMapRef", "ConfigMap shops", "give zhimai or alsc"}},
 	} {

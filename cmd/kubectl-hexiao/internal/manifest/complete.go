@@ -30,7 +30,11 @@ func (s *Set) Complete(asked, otherwise string, elsewhere ClassFinder) error {
 	var errs []error
 	for _, c := range s.classes {
 		c.object.Default()
-		for _, e := range c.object.Validate() {
+		wrong, err := judged(v1alpha1.KindConnectorClass, c.written, c.object.Validate())
+		if err != nil {
+			return err
+		}
+		for _, e := range wrong {
 			errs = append(errs, fmt.Errorf("%s: %s %s: %w", c.source, v1alpha1.KindConnectorClass, c.object.Name, e))
 		}
 	}
@@ -40,14 +44,19 @@ func (s *Set) Complete(asked, otherwise string, elsewhere ClassFinder) error {
 		if asked != "" && b.Object.Namespace != asked {
 			errs = append(errs, b.fault("metadata.namespace is %q, and -n says %q: change one of them", b.Object.Namespace, asked))
 		}
-		var err error
-		if b.Class, err = s.classOf(b, elsewhere); err != nil {
+		class, err := s.classOf(b, elsewhere)
+		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
+		b.Class = class
 		defaulted := b.Object.DeepCopy()
 		defaulted.Default()
-		for _, e := range defaulted.Validate() {
+		wrong, err := judged(v1alpha1.KindBrandConnector, b.written, defaulted.Validate())
+		if err != nil {
+			return err
+		}
+		for _, e := range wrong {
 			errs = append(errs, b.fault("%w", e))
 		}
 	}

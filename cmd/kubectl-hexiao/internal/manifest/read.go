@@ -30,6 +30,8 @@ type Brand struct {
 	Class *v1alpha1.ConnectorClass
 	// ClassHidden is true when the brand may have a class that the caller may not read.
 	ClassHidden bool
+
+	written map[string]any // the object, word for word
 }
 
 // Set is what files hold.
@@ -44,8 +46,9 @@ type Set struct {
 }
 
 type class struct {
-	source string
-	object *v1alpha1.ConnectorClass
+	source  string
+	object  *v1alpha1.ConnectorClass
+	written map[string]any
 }
 
 // Read reads files, all YAML and JSON files of directories, and for "-" the reader in. A
@@ -215,11 +218,11 @@ func (s *Set) add(source string, raw []byte) error {
 		return fmt.Errorf("%s: %s: apiVersion is %q: use %s", source, what, h.APIVersion, v1alpha1.GroupVersion)
 	case h.Kind == v1alpha1.KindBrandConnector:
 		b := &v1alpha1.BrandConnector{}
-		s.Brands = append(s.Brands, Brand{Source: source, Object: b})
+		s.Brands = append(s.Brands, Brand{Source: source, Object: b, written: written(raw)})
 		return decode(source, what, raw, b)
 	case h.Kind == v1alpha1.KindConnectorClass:
 		c := &v1alpha1.ConnectorClass{}
-		s.classes = append(s.classes, class{source, c})
+		s.classes = append(s.classes, class{source, c, written(raw)})
 		return decode(source, what, raw, c)
 	case h.Kind == "ConfigMap" && h.APIVersion == "v1":
 		s.configMaps = append(s.configMaps, corev1.ConfigMap{})
@@ -227,6 +230,21 @@ func (s *Set) add(source string, raw []byte) error {
 	}
 	s.Ignored = append(s.Ignored, source+": "+what)
 	return nil
+}
+
+// written is a document as it stands there, and nothing of one that decode refuses.
+func written(raw []byte) map[string]any {
+	asJSON, err := yaml.YAMLToJSONStrict(raw)
+	if err != nil {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(asJSON))
+	decoder.UseNumber()
+	var object map[string]any
+	if decoder.Decode(&object) != nil {
+		return nil
+	}
+	return object
 }
 
 // decode reads a document strictly. Each problem is a line of its own.
