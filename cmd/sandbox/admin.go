@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -18,6 +21,7 @@ import (
 	"github.com/hexiao-dev/hexiao/cmd/internal/group"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
+	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
 )
 
 // remote is a running sandbox as the sub-commands reach it.
@@ -215,16 +219,19 @@ func ruleFrom(cmd *cobra.Command, file string, pairs []string) (json.RawMessage,
 	if len(pairs) == 0 {
 		return nil, errors.New("give the rule as field=value pairs, such as kind=refuse, or with --file")
 	}
-	texts := map[string]bool{"id": true, "vendor": true, "method": true, "member": true, "key": true, "kind": true,
-		"code": true, "message": true, "delay_before": true, "delay_after": true}
+	fields := ruleFields()
 	rule := map[string]json.RawMessage{}
 	for _, p := range pairs {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok {
 			return nil, fmt.Errorf("%q is not field=value", p)
 		}
+		text, known := fields[name]
+		if !known {
+			return nil, noSuchField(name, slices.Sorted(maps.Keys(fields)))
+		}
 		raw := json.RawMessage(value)
-		if texts[name] {
+		if text {
 			raw, _ = json.Marshal(value) // a text always encodes
 		}
 		if !json.Valid(raw) {
@@ -233,6 +240,47 @@ func ruleFrom(cmd *cobra.Command, file string, pairs []string) (json.RawMessage,
 		rule[name] = raw
 	}
 	return json.Marshal(rule)
+}
+
+// ruleFields are the fields of a rule, and whether JSON writes them as text.
+func ruleFields() map[string]bool {
+	fields := map[string]bool{}
+	for f := range reflect.TypeFor[fault.Rule]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		fields[name] = f.Type.Kind() == reflect.String || f.Type == reflect.TypeFor[fault.Duration]()
+	}
+	return fields
+}
+
+func noSuchField(name string, fields []string) error {
+	hint, nearest := "the", 3 // letters that differ: so many are no slip
+	for _, f := range fields {
+		if d := differ(name, f); d < nearest {
+			hint, nearest = fmt.Sprintf("did you mean %s? The", f), d
+		}
+	}
+	return fmt.Errorf("there is no field %q: %s fields are %s", name, hint, strings.Join(fields, ", "))
+}
+
+// differ counts the letters to put in, take out or change until a reads as b.
+func differ(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func (r *remote) calls() *cobra.Command {

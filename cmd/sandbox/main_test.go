@@ -153,6 +153,8 @@ func TestBadInputIsNamed(t *testing.T) {
 		"a rule without fields":   {[]string{"faults", "add", at}, "field=value"},
 		"a pair that is none":     {[]string{"faults", "add", "kind", at}, `"kind" is not field=value`},
 		"a number that is none":   {[]string{"faults", "add", "kind=html", "count=two", at}, "count"},
+		"a mistyped field":        {[]string{"faults", "add", "kind=slow", "delay_befor=1s", at}, `there is no field "delay_befor": did you mean delay_before? The fields are apply, bytes, code, count, delay_after, delay_before, id, key, kind, member, message, method, nth, probability, seconds, vendor`},
+		"a field that is nowhere": {[]string{"faults", "add", "kind=slow", "colour=red", at}, `there is no field "colour": the fields are apply`},
 		"a kind that is none":     {[]string{"faults", "add", "kind=x", at}, "faults[0].kind"},
 		"an amount that is none":  {[]string{"books", "plant", "--show-fen", "x", at}, "--show-fen"},
 		"a mistyped members":      {[]string{"members", "lst", at}, `there is no command "lst": did you mean list?`},
@@ -174,6 +176,17 @@ func TestBadInputIsNamed(t *testing.T) {
 				t.Errorf("got %v, want it to name %s", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestLettersThatDiffer(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"count", "count", 0}, {"cuont", "count", 2}, {"delay_befor", "delay_before", 1}, {"method", "message", 5}} {
+		if got := differ(c.a, c.b); got != c.want || differ(c.b, c.a) != got {
+			t.Errorf("%q and %q: %d, want %d", c.a, c.b, got, c.want)
+		}
 	}
 }
 
