@@ -134,7 +134,7 @@ func TestEveryAlertIsTested(t *testing.T) {
 // foreignMetrics are of the libraries, the kubelet and kube-state-metrics.
 var foreignMetrics = []string{
 	"controller_runtime_reconcile_errors_total", "controller_runtime_reconcile_total", "http_server_request_duration_seconds_count",
-	"kube_job_failed", "kube_job_status_start_time", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
+	"kube_cronjob_info", "kube_cronjob_next_schedule_time", "kube_cronjob_spec_suspend", "kube_job_failed", "kube_job_status_start_time", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
 }
 
 var (
