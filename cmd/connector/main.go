@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -114,6 +115,9 @@ func serveCommand(stderr io.Writer) *cobra.Command {
 	timingFlags(cmd, &cfg.Timings)
 	level := flags.String("log-level", "", "debug, info, warn or error (default: spec.telemetry.logLevel)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := judge(cfg, *level); err != nil {
+			return err
+		}
 		b, err := brand.Load(*files)
 		if err != nil {
 			return err
@@ -143,6 +147,30 @@ func serveCommand(stderr io.Writer) *cobra.Command {
 		return ended(s.Run(cmd.Context()), saidMark(), time.Now)
 	}
 	return cmd
+}
+
+// judge names every flag of serve at fault, before a file is read: what the files say of
+// themselves would hide it.
+func judge(cfg service.Config, level string) error {
+	var errs []error
+	if level != "" {
+		_, err := logger(io.Discard, level)
+		errs = append(errs, err)
+	}
+	for _, f := range []struct{ name, address string }{{"listen", cfg.Listen}, {"admin-listen", cfg.AdminListen}} {
+		if _, _, err := net.SplitHostPort(f.address); err != nil {
+			errs = append(errs, fmt.Errorf("--%s %q: use HOST:PORT, such as 127.0.0.1:8080, or :8080 for every address", f.name, f.address))
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{{"drain-delay", cfg.DrainDelay}, {"drain-timeout", cfg.DrainTimeout}} {
+		if f.value < 0 {
+			errs = append(errs, fmt.Errorf("--%s %s: must not be negative", f.name, f.value))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // timingFlags are the advanced timings. They are not shown: the defaults fit every

@@ -100,6 +100,32 @@ func TestWithoutUsableCredentialsNothingIsServed(t *testing.T) {
 	})
 }
 
+func TestAFlagAtFaultIsToldBeforeTheFilesAreRead(t *testing.T) {
+	nowhere := []string{"--config", "/none/brand.yaml", "--credentials-dir", "/none"}
+	for name, tc := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"a log level there is not":     {[]string{"--log-level", "loud"}, []string{`--log-level "loud": use debug, info, warn or error`}},
+		"an address without a port":    {[]string{"--listen", "localhost"}, []string{`--listen "localhost": use HOST:PORT`}},
+		"a delay that is negative":     {[]string{"--drain-delay", "-3s"}, []string{"--drain-delay -3s: must not be negative"}},
+		"several are told at once":     {[]string{"--log-level", "loud", "--admin-listen", "x", "--drain-timeout", "-1s"}, []string{"--log-level", "--admin-listen", "--drain-timeout"}},
+		"none: the files are at fault": {nil, []string{"read the BrandConnector"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			words, _ := lastWordsOf(t, append(tc.args, nowhere...)...)
+			for _, want := range tc.want {
+				if !strings.Contains(words, want) {
+					t.Errorf("want %q: %s", want, words)
+				}
+			}
+			if tc.args != nil && strings.Contains(words, "/none") {
+				t.Errorf("the files were read: %s", words)
+			}
+		})
+	}
+}
+
 func TestWhatKubernetesIsToldWhenALedgerIsNotOpened(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
