@@ -3,8 +3,10 @@
 package render
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,12 +20,23 @@ import (
 // new revision. An *InvalidError says that no brand of the class can be rendered.
 func PlatformRevision(in Installation, class *v1alpha1.ConnectorClass) (string, error) {
 	sum := sha256.New()
+	var refused error
+	some := false
 	for _, brand := range referenceBrands(class) {
 		out, err := Render(Inputs{Brand: brand, Class: class, Installation: in})
+		if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
+			// Its patch may be for brands of the other ledger.
+			refused = cmp.Or(refused, err)
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
+		some = true
 		fmt.Fprintln(sum, out.TemplateHash)
+	}
+	if !some {
+		return "", refused
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }

@@ -71,6 +71,25 @@ func TestAClassThatNoBrandCanHaveIsAnInvalidOne(t *testing.T) {
 	}
 }
 
+// How Pods take turns cannot be patched where the ledger is one file, and can be anywhere else.
+func TestAClassWhosePatchOneKindOfLedgerForbidsIsForBrandsOfTheOther(t *testing.T) {
+	class := &v1alpha1.ConnectorClass{ObjectMeta: metav1.ObjectMeta{Name: "standard"}}
+	class.Spec.Workload.Patch = &runtime.RawExtension{Raw: []byte(`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":2}}}}`)}
+	one, err := render.PlatformRevision(installation, class)
+	if err != nil {
+		t.Fatal(err)
+	}
+	class.Spec.Image = "other"
+	if another, err := render.PlatformRevision(installation, class); err != nil || another == one {
+		t.Errorf("with another image the revision is %s (%v), as before", another, err)
+	}
+	class.Spec.Ledger = &v1alpha1.ClassLedger{Embedded: &v1alpha1.EmbeddedLedger{}}
+	_, err = render.Render(render.Inputs{Brand: load(t, "testdata/class.in.yaml").Brand, Class: class, Installation: installation})
+	if invalid := (*render.InvalidError)(nil); !errors.As(err, &invalid) {
+		t.Errorf("a brand with an embedded ledger: %v, want that it is refused", err)
+	}
+}
+
 func TestWhatABrandAndItsClassMakeTogetherIsJudged(t *testing.T) {
 	brand := func(change func(*v1alpha1.BrandConnector)) *v1alpha1.BrandConnector {
 		b := load(t, "testdata/class.in.yaml").Brand
