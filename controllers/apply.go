@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,7 +51,7 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		}
 		var result application
 		if err == nil {
-			result, err = r.applier.apply(ctx, s.brand, child)
+			result, err = r.applier.apply(ctx, s.brand, child, s.hold != nil)
 		}
 		if err == nil {
 			if child.Kind == render.DeploymentKind {
@@ -159,6 +160,13 @@ func (a *applier) forget(brand types.NamespacedName) {
 	delete(a.brands, brand)
 }
 
+// drop forgets one object of a brand, which is to go: that it is made again later is no drift.
+func (a *applier) drop(brand types.NamespacedName, id objectID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.brands[brand], id)
+}
+
 func (a *applier) recall(brand types.NamespacedName, id objectID) (application, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -175,8 +183,10 @@ func (a *applier) remember(brand types.NamespacedName, id objectID, now applicat
 	a.brands[brand][id] = now
 }
 
-// apply applies one child unless it is as it was left.
-func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, child render.Child) (application, error) {
+// apply applies one child unless it is as it was left. One of a brand that is held may be what the
+// operator still owns of an object, see heldDeployment. What people made their own is missing there,
+// so that it cannot be put right: it is left alone until the brand's turn comes.
+func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, child render.Child, held bool) (application, error) {
 	intent, err := toUnstructured(child.Apply)
 	if err != nil {
 		return application{}, err
@@ -202,12 +212,7 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 		return last, nil
 	}
 	if live != nil {
-		if err := a.takeBack(ctx, child.Kind, key); err != nil {
-			return application{}, err
-		}
-	}
-	if child.Kind == render.DeploymentKind && live != nil {
-		if err := a.handOverReplicas(ctx, key, intent); err != nil {
+		if err := a.prepare(ctx, child.Kind, key, intent, held); err != nil {
 			return application{}, err
 		}
 	}
@@ -232,6 +237,45 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 	}
 	a.remember(client.ObjectKeyFromObject(brand), id, now)
 	return now, nil
+}
+
+// prepare an apply to an object that is there.
+func (a *applier) prepare(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey, intent *unstructured.Unstructured, held bool) error {
+	if !held {
+		if err := a.takeBack(ctx, kind, key); err != nil {
+			return err
+		}
+	}
+	switch kind {
+	case render.DeploymentKind:
+		return a.handOverReplicas(ctx, key, intent)
+	case render.ClaimKind:
+		return a.keepSize(ctx, key, intent)
+	default:
+		return nil
+	}
+}
+
+// keepSize keeps the size of a ledger's claim that somebody made larger. No claim can shrink: the
+// API server would refuse it, and with it everything else that the brand asks for.
+func (a *applier) keepSize(ctx context.Context, key client.ObjectKey, intent *unstructured.Unstructured) error {
+	live := &corev1.PersistentVolumeClaim{}
+	if err := a.apiReader.Get(ctx, key, live); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	path := []string{"spec", "resources", "requests", string(corev1.ResourceStorage)}
+	text, _, err := unstructured.NestedString(intent.Object, path...)
+	if err != nil {
+		return fmt.Errorf("read the size of the ledger's claim: %w", err)
+	}
+	want, err := resource.ParseQuantity(text)
+	if err != nil {
+		return fmt.Errorf("read the size of the ledger's claim: %w", err)
+	}
+	if has := live.Spec.Resources.Requests.Storage(); has.Cmp(want) > 0 {
+		return unstructured.SetNestedField(intent.Object, has.String(), path...)
+	}
+	return nil
 }
 
 func (a *applier) send(ctx context.Context, intent *unstructured.Unstructured) error {
@@ -421,6 +465,7 @@ func (r *Reconciler) prune(ctx context.Context, s *scope) error {
 		if child.Apply != nil || child.Kind == render.ClaimKind || !r.served(child.Kind) || s.hold.keeps(child.Kind) {
 			continue
 		}
+		r.applier.drop(s.key, objectID{kind: child.Kind, name: child.Name})
 		live := cachedObject(child.Kind)
 		err := r.Client.Get(ctx, client.ObjectKey{Namespace: s.key.Namespace, Name: child.Name}, live)
 		if apierrors.IsNotFound(err) || (err == nil && (!metav1.IsControlledBy(live, s.brand) || live.GetDeletionTimestamp() != nil)) {

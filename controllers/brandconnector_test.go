@@ -18,8 +18,10 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -741,6 +743,48 @@ func TestAnEmbeddedLedgersClaimOutlivesItsBrandUnlessToldOtherwise(t *testing.T)
 	if again.UID != kept.UID {
 		t.Error("the brand did not take its ledger up again")
 	}
+}
+
+// A full disk is not waited out until the brand's object is changed, and no claim can shrink.
+func TestALedgersClaimThatSomebodyMadeLargerKeepsNoRotationBack(t *testing.T) {
+	w := newWorld(t)
+	grows := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{GenerateName: "grows-"}, Provisioner: "example.com/none", AllowVolumeExpansion: new(true)}
+	w.create(grows)
+	t.Cleanup(func() { _ = api.Delete(context.WithoutCancel(t.Context()), grows) })
+	w.up(w.brand("xiaowang", func(b *v1alpha1.BrandConnector) {
+		b.Spec.Ledger = v1alpha1.LedgerSpec{Embedded: &v1alpha1.EmbeddedLedger{Size: new(resource.MustParse("1Gi")), StorageClassName: grows.Name}}
+	}))
+	claim := &corev1.PersistentVolumeClaim{}
+	w.mustGet("xiaowang-ledger", claim)
+	before := claim.DeepCopy()
+	claim.Status.Phase, claim.Status.Capacity = corev1.ClaimBound, claim.Spec.Resources.Requests
+	must(t, api.Status().Patch(t.Context(), claim, client.MergeFrom(before)))
+	w.eventually(func() string { // the API server looks for the StorageClass in a cache
+		before := claim.DeepCopy()
+		claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("3Gi")}
+		if err := api.Patch(t.Context(), claim, client.MergeFrom(before), client.FieldOwner("kubectl-patch")); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	size := func() string {
+		w.mustGet("xiaowang-ledger", claim)
+		return claim.Spec.Resources.Requests.Storage().String()
+	}
+	w.settled("xiaowang")
+	if _, problem := w.conditionNow("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady); problem != "" {
+		t.Error(problem)
+	}
+	old := w.revision("xiaowang")
+	w.secret("kry", map[string]string{"appKey": "a", "token": "new"})
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Ledger.Embedded.Size = new(resource.MustParse("2Gi")) })
+	w.eventually(func() string { return same("true", fmt.Sprint(w.revision("xiaowang") != old)) })
+	w.settled("xiaowang")
+	if got := size(); got != "3Gi" {
+		t.Errorf("the claim is for %s, want the 3Gi that somebody made of it", got)
+	}
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Ledger.Embedded.Size = new(resource.MustParse("4Gi")) })
+	w.eventually(func() string { return same("4Gi", size()) })
 }
 
 // collectGarbage plays the garbage collector until the test ends: it deletes, again

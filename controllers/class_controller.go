@@ -210,5 +210,5 @@ func (r *classReconciler) announceClass(before, class *v1alpha1.ConnectorClass) 
 	if is.Status == metav1.ConditionFalse {
 		kind = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(class, nil, kind, is.Reason, "RollOut", "%s", is.Message)
+	r.Recorder.Eventf(class, nil, kind, is.Reason, "RollOut", "%s", asNote(is.Message))
 }

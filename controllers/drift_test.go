@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -154,6 +156,31 @@ func TestDriftIsCountedOnceAndNothingElseIs(t *testing.T) {
 				w.mustGet("xiaowang", a)
 				return same("[{registry}]", fmt.Sprint(a.ImagePullSecrets))
 			},
+		},
+		"somebody makes the ConfigMap immutable with kubectl patch": {
+			func(w *world) {
+				m := &corev1.ConfigMap{}
+				w.mustGet("xiaowang", m)
+				before := m.DeepCopy()
+				m.Immutable = new(true)
+				must(w.t, api.Patch(w.t.Context(), m, client.MergeFrom(before), client.FieldOwner("kubectl-patch")))
+				w.settled("xiaowang")
+			}, map[string]int{},
+			func(w *world) string {
+				_, problem := w.conditionNow("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+				return problem
+			},
+		},
+		"a disruption budget goes and comes with the number of Pods": {
+			func(w *world) {
+				for _, n := range []int32{1, 2} {
+					w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Workload.Replicas = &n })
+					w.eventually(func() string {
+						err := w.get("xiaowang", &policyv1.PodDisruptionBudget{})
+						return same(fmt.Sprint(n < 2), fmt.Sprint(apierrors.IsNotFound(err)))
+					})
+				}
+			}, map[string]int{}, nil,
 		},
 		"the brand itself changes": {
 			func(w *world) {

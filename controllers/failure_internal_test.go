@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -162,5 +164,43 @@ func TestAReconcileThatFailsIsSeenInTheStatus(t *testing.T) {
 				t.Error("the next failure of the same kind was another write")
 			}
 		})
+	}
+}
+
+func TestAReconcileWhoseTimeIsUpIsSeenInTheStatus(t *testing.T) {
+	b := sampleBrand(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	r := against(t, b, interceptor.Funcs{
+		Apply: func(ctx context.Context, _ client.WithWatch, _ runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+			<-ctx.Done()
+			return apierrors.NewInternalError(errors.New("failed calling webhook"))
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return c.SubResource(sub).Patch(ctx, o, p, opts...)
+		},
+	})
+	key := client.ObjectKeyFromObject(b)
+	if _, err := r.Reconcile(ctx, ctrl.Request{NamespacedName: key}); err == nil {
+		t.Error("it did not fail")
+	}
+	got := &v1alpha1.BrandConnector{}
+	if err := r.Client.Get(t.Context(), key, got); err != nil {
+		t.Fatal(err)
+	}
+	if ready := meta.FindStatusCondition(got.Status.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Reason != v1alpha1.ReasonApplyFailed {
+		t.Errorf("Ready is %+v, want %s", ready, v1alpha1.ReasonApplyFailed)
+	}
+}
+
+func TestAnEventsNoteIsAsShortAsTheAPIServerDemands(t *testing.T) {
+	for _, message := range []string{"", "short", strings.Repeat("x", maxNote), strings.Repeat("x", maxNote+1), strings.Repeat("储值卡", maxMessage/3)} {
+		got := asNote(message)
+		if len(got) > maxNote || !utf8.ValidString(got) || (len(message) <= maxNote) != (got == message) {
+			t.Errorf("of %d bytes become %d: %q", len(message), len(got), got)
+		}
 	}
 }

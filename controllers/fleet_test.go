@@ -546,3 +546,44 @@ func TestABrandThatFailedWithTheClassKeepsItsPlaceWhateverStartsItsPodsNext(t *t
 	})
 	held()
 }
+
+// What the operator still owns of a Deployment lacks what a person changed there: applied as if all
+// else were to go, it would start a connector without arguments.
+func TestWhatAPersonChangedWhileABrandIsHeldKeepsNoRotationBack(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
+	w.create(w.brand("xiaowang", ofClass(class)))
+	w.rollOutNewest("xiaowang")
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image, s.Rollout.Paused = "connector:2", true })
+	w.condition("xiaowang", v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+
+	d := w.deployment("xiaowang")
+	before := d.DeepCopy()
+	connector := &d.Spec.Template.Spec.Containers[0]
+	connector.Args = append(connector.Args, "--log-level=debug")
+	d.Spec.Template.Spec.HostNetwork = true
+	must(t, api.Patch(t.Context(), d, client.StrategicMergeFrom(before), client.FieldOwner("kubectl-edit")))
+	changed := w.deployment("xiaowang").Spec.Template.Spec
+	w.settled("xiaowang")
+
+	old := w.revision("xiaowang")
+	w.secret("zhimai", map[string]string{"openId": "i", "openKey": "rotated", "grantCode": "g"})
+	w.eventually(func() string {
+		if w.revision("xiaowang") == old {
+			return "the rotation is not rolled out"
+		}
+		return ""
+	})
+	w.settled("xiaowang")
+	if diff := cmp.Diff(changed, w.deployment("xiaowang").Spec.Template.Spec); diff != "" {
+		t.Errorf("the Pods start anew, and not as they are (-before +after):\n%s", diff)
+	}
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Rollout.Paused = false })
+	w.waitImages("2", "xiaowang")
+	now := w.deployment("xiaowang").Spec.Template.Spec
+	if diff := cmp.Diff(before.Spec.Template.Spec.Containers[0].Args, now.Containers[0].Args); diff != "" || now.HostNetwork {
+		t.Errorf("when its turn has come: host network %t, arguments (-want +got):\n%s", now.HostNetwork, diff)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,6 +49,9 @@ const (
 	// unwatchedPause is how often to see whether something is mended that no watch tells
 	// of: an object that is somebody else's, or the API server's policies.
 	unwatchedPause = 30 * time.Second
+	// statusPatience is how long the write of a status may take after a reconcile whose time
+	// is up.
+	statusPatience = 5 * time.Second
 )
 
 // Config is what a Reconciler works with. All fields but Tracer are needed.
@@ -203,6 +207,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 
 	s := &scope{brand: before.DeepCopy(), before: before, key: req.NamespacedName}
 	defer func() {
+		ctx, cancel := stillOpen(ctx)
+		defer cancel()
 		switch written, err := r.patchStatus(ctx, s.before, s.brand); {
 		case apierrors.IsConflict(err):
 			// The cache was behind: look again when it has caught up. With an error the
@@ -312,6 +318,15 @@ func (s *scope) result() (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: s.diagnosis.lookAgain}, nil
 }
 
+// stillOpen is a context in which the status can be written even when the time for the reconcile is up:
+// a webhook that does not answer for any of the objects takes all of it, and the status says so.
+func stillOpen(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), statusPatience)
+}
+
 // patchStatus writes the status that an object has now, if it is another than before, onto
 // the version that was read. It says whether it was written: an object that is gone has none.
 func (r *Reconciler) patchStatus(ctx context.Context, before, now client.Object) (written bool, err error) {
@@ -341,7 +356,7 @@ func (r *Reconciler) announce(s *scope) {
 	for _, warning := range []string{v1alpha1.ConditionContested, v1alpha1.ConditionBrandIDShared} {
 		c := meta.FindStatusCondition(s.brand.Status.Conditions, warning)
 		if c != nil && !meta.IsStatusConditionTrue(s.before.Status.Conditions, warning) {
-			r.Recorder.Eventf(s.brand, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", c.Message)
+			r.Recorder.Eventf(s.brand, nil, corev1.EventTypeWarning, c.Reason, "Reconcile", "%s", asNote(c.Message))
 		}
 	}
 	was := meta.FindStatusCondition(s.before.Status.Conditions, v1alpha1.ConditionReady)
@@ -357,7 +372,20 @@ func (r *Reconciler) announce(s *scope) {
 	if meta.IsStatusConditionTrue(s.brand.Status.Conditions, v1alpha1.ConditionStalled) || is.Status == "False" {
 		kind = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(s.brand, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
+	r.Recorder.Eventf(s.brand, nil, kind, is.Reason, "Reconcile", "%s", asNote(is.Message))
+}
+
+// maxNote is how many bytes an event's note may have: the API server refuses a longer one, and with it
+// the event.
+const maxNote = 1024
+
+// asNote is a condition's message as an event's note.
+func asNote(message string) string {
+	if len(message) <= maxNote {
+		return message
+	}
+	const more = "…"
+	return strings.ToValidUTF8(message[:maxNote-len(more)], "") + more
 }
 
 func endSpan(span trace.Span, err error) {

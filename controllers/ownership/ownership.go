@@ -26,9 +26,11 @@ var byHand = []string{
 	"kubectl", "kubectl-client-side-apply", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-replace", "kubectl-set",
 }
 
-// left is what people may add: their notes on an object, and a restart.
+// left is what people may add: their notes on an object, a restart, and that a ConfigMap is immutable,
+// which the API server lets nobody take away.
 var left = fieldpath.NewSet(
 	fieldpath.MakePathOrDie("metadata"),
+	fieldpath.MakePathOrDie("immutable"),
 	fieldpath.MakePathOrDie("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt"),
 )
 

@@ -56,6 +56,7 @@ func TestWhatAPersonAddedWithKubectlIsTakenBack(t *testing.T) {
 		"a field that is the operator's too": {entries{mine, entry("kubectl-patch", update, `{"f:spec":{"f:replicas":{}}}`)}, nil, ""},
 		"a note":                             {entries{mine, entry("kubectl-edit", update, note)}, nil, ""},
 		"a restart by kubectl patch":         {entries{mine, entry("kubectl-patch", update, restart)}, nil, ""},
+		"that a ConfigMap is immutable":      {entries{mine, entry("kubectl-patch", update, `{"f:immutable":{}}`)}, nil, ""},
 		"a note and a field": {
 			entries{mine, entry("kubectl-edit", update, `{"f:metadata":{"f:annotations":{".":{},"f:example.com/note":{}}},"f:spec":{"f:paused":{}}}`)},
 			entries{entry(operator, apply, `{"f:spec":{"f:paused":{},`+ours[len(`{"f:spec":{`):]), entry("kubectl-edit", update, note)}, ".spec.paused",
