@@ -224,12 +224,54 @@ func (s *Set) add(source string, raw []byte) error {
 		c := &v1alpha1.ConnectorClass{}
 		s.classes = append(s.classes, class{source, c, written(raw)})
 		return decode(source, what, raw, c)
+	case isOurs(h):
+		return fmt.Errorf("%s: %s: %s has no kind %q: %s", source, what, v1alpha1.Group, h.Kind, kindMeant(h.Kind))
 	case h.Kind == "ConfigMap" && h.APIVersion == "v1":
 		s.configMaps = append(s.configMaps, corev1.ConfigMap{})
 		return decode(source, what, raw, &s.configMaps[len(s.configMaps)-1])
 	}
 	s.Ignored = append(s.Ignored, source+": "+what)
 	return nil
+}
+
+var kinds = []string{v1alpha1.KindBrandConnector, v1alpha1.KindConnectorClass}
+
+// isOurs says whether an object of an unknown kind claims to be of this API. It is not to be
+// passed over: a brand would be rendered without its class.
+func isOurs(h head) bool {
+	group, _, _ := strings.Cut(h.APIVersion, "/")
+	return group == v1alpha1.Group || slices.ContainsFunc(kinds, func(kind string) bool { return strings.EqualFold(kind, h.Kind) })
+}
+
+// kindMeant is the remedy for a kind that does not exist.
+func kindMeant(kind string) string {
+	for _, k := range kinds {
+		if distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 {
+			return "did you mean " + k + "?"
+		}
+	}
+	return "its kinds are " + strings.Join(kinds, " and ")
+}
+
+// distance is how many letters make one text another (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := before
+			if a[i] != b[j] {
+				change++
+			}
+			before = row[j+1]
+			row[j+1] = min(change, row[j]+1, before+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // written is a document as it stands there, and nothing of one that decode refuses.
