@@ -170,6 +170,7 @@ func reversals(a *access) *cobra.Command {
 		Args:  noSubcommand,
 		RunE:  help,
 	}
+	timeZoneFlag(cmd.PersistentFlags(), &a.zone)
 	cmd.AddCommand(reversalsList(a), reversalsRetry(a))
 	return cmd
 }

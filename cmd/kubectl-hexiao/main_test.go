@@ -270,6 +270,8 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 		"no such action":           {[]string{"in-doubt", "show", "xiaowang", "b1", "--action", "pay"}, exitUsage, "verify or reverse"},
 		"no such decision":         {[]string{"in-doubt", "resolve", "xiaowang", "b1", "--decision", "maybe"}, exitUsage, "executed when the vendor did it"},
 		"no such time zone":        {[]string{"in-doubt", "show", "xiaowang", "b1", "--time-zone", "Mars"}, exitUsage, `--time-zone: "Mars" is none: use one like Asia/Shanghai`},
+		"no zone of reversals":     {[]string{"reversals", "list", "xiaowang", "--time-zone", "Mars"}, exitUsage, `--time-zone: "Mars" is none: use one like Asia/Shanghai`},
+		"nor of their retry":       {[]string{"reversals", "retry", "xiaowang", "b1", "--time-zone", "Mars"}, exitUsage, `--time-zone: "Mars" is none: use one like Asia/Shanghai`},
 		"no such state":            {[]string{"reversals", "list", "xiaowang", "--state", "open"}, exitUsage, "use waiting or all"},
 		"no such brand":            {[]string{"in-doubt", "list", "nobody"}, exitNotFound, `no BrandConnector "nobody" in namespace "brands"`},
 		"no such redemption":       {[]string{"in-doubt", "show", "xiaowang", "b9"}, exitNotFound, "no such redemption"},
@@ -318,6 +320,9 @@ func TestAConnectorOnThisMachineNeedsNoCluster(t *testing.T) {
 	code, out, errOut := plugin(t, "", here("reversals", "list")...)
 	wantCode(t, 0, code, out, errOut)
 	wantText(t, out, "r1      b1         25.50 yuan   unknown   0     zhimai     unknown   person")
+	code, out, errOut = plugin(t, "", here("reversals", "list", "-o", "wide", "--time-zone", "Asia/Kathmandu")...)
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "ASKED FOR AT", " +05:45 ")
 	code, out, errOut = plugin(t, "", here("reversals", "retry", "r1")...)
 	wantCode(t, exitChanged, code, out, errOut)
 	code, out, errOut = plugin(t, "", here("in-doubt", "resolve", "r1", "--decision", "executed", "--reason", "given back in the back office", "--yes")...)

@@ -84,7 +84,7 @@ func (d *Desk) ListReversals(ctx context.Context, l List) error {
 	for i, a := range answers {
 		out[i] = present.Reversals{Of: a.of, Reversals: a.value}
 	}
-	return listed(d, l, answers, func() error { return present.ReversalLists(d.Out, d.Format, out) })
+	return listed(d, l, answers, func() error { return present.ReversalLists(d.Out, d.Format, out, d.Zone) })
 }
 
 // answer is what a brand's connector said; no value when it could not be asked.

@@ -180,14 +180,14 @@ func finish(w io.Writer, t *table, nothing string, notes []string) error {
 	return nil
 }
 
-// ReversalLists writes the brands' reversals.
-func ReversalLists(w io.Writer, f Format, brands []Reversals) error {
+// ReversalLists writes the brands' reversals; times in zone.
+func ReversalLists(w io.Writer, f Format, brands []Reversals, zone *time.Location) error {
 	if done, err := Machine(w, f, map[string]any{"brands": brands}); done {
 		return err
 	}
 	t := &table{header: []string{"NAMESPACE", "BRAND", "BIZID", "REVERSES", "AMOUNT", "OUTCOME", "LEG", "PROVIDER", "STATE", "WAITS FOR", "AGE", "NEXT"}}
 	if f == Wide {
-		t.header = append(t.header, "OPERATION", "CLASS", "ORDER", "PAYMENT")
+		t.header = append(t.header, "ASKED FOR AT", "OPERATION", "CLASS", "ORDER", "PAYMENT")
 	}
 	var notes []string
 	for _, b := range brands {
@@ -208,7 +208,7 @@ func ReversalLists(w io.Writer, f Format, brands []Reversals) error {
 				row := []string{b.Namespace, b.Brand, r.BizID, r.ReversesBizID, Value(r.AmountFen, r.Points, r.Coupons), r.Outcome,
 					leg, l.Provider, l.State, waits(l.WaitsFor), ago(b.Reversals.At, r.CreatedAt), until(b.Reversals.At, l.NextCheck)}
 				if f == Wide {
-					row = append(row, l.Operation, l.Class, r.OrderNo, r.PaymentNo)
+					row = append(row, Stamp(&r.CreatedAt, zone), l.Operation, l.Class, r.OrderNo, r.PaymentNo)
 				}
 				t.add(row...)
 			}

@@ -108,7 +108,7 @@ func TestReversals(t *testing.T) {
 	}}}}
 	for _, f := range []string{"table", "wide"} {
 		var b bytes.Buffer
-		if err := present.ReversalLists(&b, present.Format(f), list); err != nil {
+		if err := present.ReversalLists(&b, present.Format(f), list, shanghai); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "reversals."+f, b.Bytes())
