@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,6 +85,45 @@ func TestReferencePagesShowAMemberThatIsShown(t *testing.T) {
 				t.Errorf("%s does not list queryType %s", page, kind)
 			}
 		}
+	}
+}
+
+func TestTheMetricReferenceListsEveryStatusThatIsAnswered(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.MaxBody = int64(len(seedBody)) })
+	answered := map[int]bool{}
+	call := func(r *http.Request) {
+		w, _ := f.call(t, r)
+		answered[w.Code] = true
+	}
+	changed := func(change func(*http.Request)) *http.Request {
+		r := signed(verifyPath, V2, seedBody)
+		change(r)
+		return r
+	}
+	call(signed(verifyPath, V2, seedBody))
+	call(signed(verifyPath, V2, append(seedBody, ' ')))
+	call(signed("/other", V2, seedBody))
+	call(changed(func(r *http.Request) { r.Method = http.MethodGet }))
+	call(changed(func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }))
+	call(changed(func(r *http.Request) { r.URL.RawQuery = "" }))
+	call(changed(func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("{}")) }))
+	if err := f.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	call(signed(verifyPath, V2, seedBody))
+
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "reference", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`(?m)^\| .http_response_status_code. .*$`).FindString(string(page))
+	listed := map[int]bool{}
+	for _, code := range regexp.MustCompile("`([1-5][0-9]{2})`").FindAllStringSubmatch(row, -1) {
+		status, _ := strconv.Atoi(code[1])
+		listed[status] = true
+	}
+	if diff := cmp.Diff(answered, listed); diff != "" {
+		t.Errorf("docs/reference/metrics.md (-want +got): %s", diff)
 	}
 }
 

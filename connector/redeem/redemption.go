@@ -157,7 +157,7 @@ type Redemption struct {
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 	ConcludedAt      time.Time
-	Contradiction    bool // a success arrived after a refusal was said: alarm
+	Contradiction    bool // there is evidence against what was concluded of a leg: alarm
 	PolicyOnPartial  string
 	PolicyOnInDoubt  map[string]string // by provider, as configured when recorded
 	ConfigRevision   string

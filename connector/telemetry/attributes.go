@@ -50,7 +50,9 @@ var meaning = map[attribute.Key]string{
 	AttrStrategy:  "the provider's in-doubt strategy, as in `spec.providers.*.inDoubt`",
 	AttrSubCode:   "subCode of the reply, from the documented list",
 
-	semconv.HTTPRequestMethodKey:      "of HTTP; `_OTHER` for what is none",
-	semconv.HTTPRouteKey:              "the SPI's path, such as `/keruyun/{brand}/member-assets/verify`; absent for other paths",
-	semconv.HTTPResponseStatusCodeKey: "`200` where a reply was made, whatever it says; `401` for a wrong signature, `503` while too many requests are served at once or the connector stops",
+	semconv.HTTPRequestMethodKey: "of HTTP; `_OTHER` for what is none",
+	semconv.HTTPRouteKey:         "the SPI's path, such as `/keruyun/{brand}/member-assets/verify`; absent for other paths",
+	semconv.HTTPResponseStatusCodeKey: "`200` where a reply was made, whatever it says. Where the call was turned away: `400` for public parameters that are malformed " +
+		"or a body that broke off, `401` for a wrong signature or time stamp, `404` for another path or brand, `405` for a method other than POST, `413` for a body that is too long, " +
+		"`415` for one that is not JSON in UTF-8, `503` while too many requests are served at once or the connector stops",
 }

@@ -118,9 +118,10 @@ var instruments = []instrument{
 	},
 	{
 		name: "hexiao.contradictions", unit: "{contradiction}",
-		description: "ALARM: successes that a vendor reported after the leg had been answered as refused. A member may have been charged for a refused payment.",
-		attributes:  []attribute.Key{AttrProvider},
-		field:       func(m *Metrics) any { return &m.contradictions },
+		description: "ALARM: evidence against what was concluded of a leg, in either direction. Executed after \"refused\" or \"not sent\": a member may have been charged " +
+			"for a refused payment. Refused after \"executed\": the brand may not have been paid. A person's \"refused\" over a look-up that found the spend counts, too.",
+		attributes: []attribute.Key{AttrProvider},
+		field:      func(m *Metrics) any { return &m.contradictions },
 	},
 	{
 		name: "hexiao.replays", unit: "{reply}",

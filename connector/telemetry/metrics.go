@@ -162,7 +162,7 @@ func (m *Metrics) ResolverAttempt(ctx context.Context, a ResolverAttempt) {
 	m.resolverAttempts.Add(ctx, 1, with(AttrProvider.String(a.Provider), AttrStrategy.String(a.Strategy), AttrResult.String(a.Result)))
 }
 
-// Contradiction counts a success that came after the leg had been answered as refused.
+// Contradiction counts evidence against what had been concluded of a leg, in either direction.
 func (m *Metrics) Contradiction(ctx context.Context, provider string) {
 	m.contradictions.Add(ctx, 1, with(AttrProvider.String(provider)))
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +141,19 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-want +got; refresh with -update):\n%s", path, diff)
+	}
+}
+
+func TestTheAlarmSaysNothingOfItsDirection(t *testing.T) {
+	for _, e := range []Entry{partial(), reversed()} { // concluded as refused in part, and as executed
+		e.Redemption.Contradiction = true
+		var out bytes.Buffer
+		if err := Text(&out, Answer{Entries: []Entry{e}}, Style{Zone: zone}); err != nil {
+			t.Fatal(err)
+		}
+		if want := "evidence against what was concluded, of a success or of a refusal"; !strings.Contains(out.String(), want) {
+			t.Errorf("want %q:\n%s", want, out.String())
+		}
 	}
 }
 

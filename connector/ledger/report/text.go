@@ -121,7 +121,7 @@ func (p *printer) head(r *redeem.Redemption) {
 	}
 	field("conclusion", "%s", p.conclusion(r))
 	if r.Contradiction {
-		field("ALARM", "the vendor reported a success after this was concluded otherwise: someone must compare it with the vendor's books")
+		field("ALARM", "there is evidence against what was concluded, of a success or of a refusal: someone must compare it with the vendor's books")
 	}
 	if r.ReversesBizID != "" {
 		field("reverses", "%s %s", redeem.Verify, r.ReversesBizID)
