@@ -153,11 +153,49 @@ func englishTable() string {
 
 func chineseTable() string {
 	var b strings.Builder
-	b.WriteString("| 子码 | 收银员看到的提示 | 原请求稍后重试可能成功 |\n| --- | --- | --- |\n")
+	b.WriteString("| 子码 | 含义 | 收银员看到的提示 | 原请求稍后重试可能成功 |\n| --- | --- | --- | --- |\n")
 	for _, c := range SubCodes {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", c.Code, c.Cashier, yesNo(c.Retryable, "是", "否"))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Code, chineseMeaning[c.Code], c.Cashier, yesNo(c.Retryable, "是", "否"))
 	}
 	return b.String()
+}
+
+// chineseMeaning is what SubCode.Meaning says, for the Chinese page alone.
+var chineseMeaning = map[string]string{
+	SubNotJSON:      "请求体不是一个 UTF-8 编码的 JSON 对象。",
+	SubMissing:      "缺少必填字段。",
+	SubMalformed:    "字段类型错误、过长，或含有控制字符。",
+	SubAmount:       "金额或数量不是纯数字的整数，或为负数、零，或过大。",
+	SubOtherBrand:   "`kryBrandId` 与路径中的品牌不一致。",
+	SubDuplicateKey: "同一个 JSON 对象中有重复的键。",
+	SubNoRecord:     "核销结果查询：这些单号从未核销过。",
+	SubNoMember:     "会员查询：该品牌的供应商都不认识这位顾客。",
+	SubIncomplete:   "会员查询：有一家供应商查询失败，其资产以 `FAIL` 状态列出，其他资产照常列出。",
+	SubUnread:       "会员查询：一家供应商查询失败，其他供应商又不认识这位顾客，因此一切未知。",
+
+	SubMalformedQuery: "公共参数缺失、重复或格式错误。",
+	SubBodyUnread:     "请求体传输中断。",
+	SubBadSignature:   "签名、`appKey`、`brandId` 或 `version` 不被接受。",
+	SubStale:          "时间戳与连接器的时钟相差超过 300 秒。",
+	SubUnknownPath:    "没有这个 SPI。",
+	SubUnknownBrand:   "路径中的品牌不由本连接器服务。",
+	SubMethod:         "请求方式不是 POST。",
+	SubTooLarge:       "请求体超过 64 KiB。",
+	SubMediaType:      "`Content-Type` 不是 UTF-8 编码的 `application/json`，或请求体经过压缩。",
+	SubOverloaded:     "同时处理的请求过多。",
+	SubDraining:       "本连接器正在停止。",
+	SubInternal:       "连接器自身的缺陷；code 为 3000 时没有向供应商发出任何请求。",
+}
+
+func TestEverySubCodeHasAChineseMeaning(t *testing.T) {
+	for _, c := range SubCodes {
+		if chineseMeaning[c.Code] == "" {
+			t.Errorf("%s is not explained in Chinese", c.Code)
+		}
+	}
+	if len(chineseMeaning) != len(SubCodes) {
+		t.Errorf("%d are explained in Chinese, and there are %d", len(chineseMeaning), len(SubCodes))
+	}
 }
 
 func yesNo(b bool, yes, no string) string {
