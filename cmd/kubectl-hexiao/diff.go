@@ -113,7 +113,7 @@ func (a *access) diff(cmd *cobra.Command, names []string, d *diffFlags) error {
 		return err
 	}
 	for i := range wants {
-		wants[i].Given, wants[i].DefaultImage = installation, defaultImage()
+		wants[i].Given, wants[i].DefaultImage = installation, defaultImage
 	}
 	return conclude(cmd, format, previews(cmd, c, wants))
 }

@@ -295,7 +295,7 @@ func TestDiffOfANewBrandAsksTheOperatorsDeployment(t *testing.T) {
 	wantText(t, out, "image: mine:1")
 	w.eventually(func() string {
 		_, out, errOut := w.run("diff", "-f", file, "--as", "developer")
-		if !strings.Contains(out, "image "+defaultImage()+" is taken from this plugin's version, because no operator's Deployment could be read") {
+		if !strings.Contains(out, "image "+defaultImage+" is taken from this plugin's version, because no operator's Deployment could be read") {
 			return out + errOut
 		}
 		return ""

@@ -49,9 +49,6 @@ func (p *platform) installation() (render.Installation, error) {
 	return render.Installation{Image: p.image, ImagePullPolicy: corev1.PullPolicy(p.pullPolicy), ImagePullSecrets: p.pullSecrets, MonitoringNamespaces: p.monitoring, ClientNamespaces: p.clients}, nil
 }
 
-// defaultImage is what this version's chart runs when its values say nothing.
-func defaultImage() string { return "hexiao/connector:" + strings.TrimPrefix(version, "v") }
-
 type renderFlags struct {
 	files          []string
 	platform       platform
@@ -149,7 +146,7 @@ func (r *renderFlags) installation() (render.Installation, error) {
 	if err != nil {
 		return i, err
 	}
-	i.Image = cmp.Or(i.Image, defaultImage())
+	i.Image = cmp.Or(i.Image, defaultImage)
 	if r.revisionKey == "" {
 		return i, nil
 	}

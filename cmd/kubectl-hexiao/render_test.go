@@ -155,6 +155,36 @@ func TestRenderTakesWhatABrandDoesNotSayFromItsClass(t *testing.T) {
 	golden(t, "render-class.out.yaml", out)
 }
 
+func TestTheImageIsTheOneOfThisVersionsChart(t *testing.T) {
+	offline(t)
+	read := func(file string, into any) {
+		raw, err := os.ReadFile(filepath.Join("../../charts/hexiao", file))
+		if err == nil {
+			err = yaml.Unmarshal(raw, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var chart struct{ AppVersion string }
+	read("Chart.yaml", &chart)
+	var values struct {
+		Connector struct{ Image struct{ Repository, Tag, Digest string } }
+	}
+	read("values.yaml", &values)
+	image := values.Connector.Image
+	if image.Tag != "" || image.Digest != "" || chart.AppVersion == "" {
+		t.Fatalf("the values name an image of their own: %+v", values)
+	}
+	want := image.Repository + ":" + chart.AppVersion
+	if defaultImage != want {
+		t.Errorf("defaultImage is %s, and the chart runs %s: change it in image.go", defaultImage, want)
+	}
+	code, out, errOut := plugin(t, brandFile, "render", "-f", "-")
+	wantCode(t, 0, code, out, errOut)
+	wantText(t, out, "image: "+want+"\n")
+}
+
 func TestRenderSaysWhatIsWrongWithAFile(t *testing.T) {
 	offline(t)
 	dir := t.TempDir()
