@@ -23,6 +23,12 @@ import (
 // images are released for each Linux platform.
 var images = []string{"manager", "connector", "sandbox"}
 
+// imageName is a program's image as the chart and the plugin look for it: tagged with the
+// version without its v, which the appVersion of a chart does not have.
+func (r *release) imageName(target string) string {
+	return "hexiao/" + target + ":" + strings.TrimPrefix(r.version, "v")
+}
+
 // addImage builds a program's image, and notes its tarball, its digest and its bill of
 // materials. The digest is the one that a tool which pushes manifests as they are (crane)
 // leaves in a registry; docker load and push compress the layers anew, and make another.
@@ -48,7 +54,7 @@ func (r *release) addImage(ctx context.Context, o *output, target, arch string) 
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	o.made = append(o.made, artefact{name, sum(text)}, artefact{"hexiao/" + target + ":" + r.version + "-" + arch, digest.Hex})
+	o.made = append(o.made, artefact{name, sum(text)}, artefact{r.imageName(target) + "-" + arch, digest.Hex})
 	return r.addBill(o, name, subject{kind: cdx.ComponentTypeContainer, name: "hexiao/" + target, sha256: digest.Hex, files: files})
 }
 
@@ -83,7 +89,7 @@ func goImage(ctx context.Context, r *release, target, arch, output string) error
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "run", "./hack/image", "--target", target, "--arch", arch,
-		"--version", r.version, "--tag", "hexiao/"+target+":"+r.version, "--output", absolute)
+		"--version", r.version, "--tag", r.imageName(target), "--output", absolute)
 	cmd.Dir = r.source
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the image: %w\n%s", err, out)

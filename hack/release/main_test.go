@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/hack/image/imagetar"
@@ -89,7 +90,7 @@ func quick(t *testing.T) *release {
 			text, err := programFor(goos + "/" + arch)
 			return errors.Join(err, os.WriteFile(output, text, 0o755))
 		},
-		image: func(_ context.Context, _ *release, target, arch, output string) error {
+		image: func(_ context.Context, r *release, target, arch, output string) error {
 			text, err := programFor(target + arch)
 			if err != nil {
 				return err
@@ -97,7 +98,7 @@ func quick(t *testing.T) *release {
 			image, err := imagetar.Build(imagetar.Spec{Architecture: arch, Layers: [][]imagetar.File{
 				{{Path: "/etc/authorities", Mode: 0o644, Content: []byte("trusted")}}, {{Path: "/hexiao-" + target, Mode: 0o755, Content: text}},
 			}})
-			return errors.Join(err, imagetar.Write(output, "hexiao/"+target+":v1.2.3", image))
+			return errors.Join(err, imagetar.Write(output, r.imageName(target), image))
 		},
 	}
 }
@@ -260,6 +261,42 @@ func TestAReleaseIsBuiltAsTheMakefileBuildsIt(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), bin, "--version").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "v1.2.3") {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestAnImageHasTheTagThatTheChartLooksFor(t *testing.T) {
+	var chart struct {
+		AppVersion string `json:"appVersion"`
+	}
+	var values struct {
+		Connector struct{ Image struct{ Repository string } }
+	}
+	for path, into := range map[string]any{"../../charts/hexiao/Chart.yaml": &chart, "../../charts/hexiao/values.yaml": &values} {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(raw, into); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	r := quick(t)
+	r.version, r.image, r.images = "v"+chart.AppVersion, goImage, []string{"connector"}
+	r.platforms = []string{"linux/" + runtime.GOARCH}
+	if err := r.run(t.Context(), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("hexiao-connector-v%s-linux-%s.tar", chart.AppVersion, runtime.GOARCH)
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(filepath.Join(r.output, name)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := values.Connector.Image.Repository + ":" + chart.AppVersion
+	if diff := cmp.Diff([]string{want}, manifest[0].RepoTags); diff != "" {
+		t.Errorf("%s (-chart +tags):\n%s", name, diff)
+	}
+	if subject := want + "-" + runtime.GOARCH; !strings.Contains(string(r.read(t, "provenance.json")), `"`+subject+`"`) {
+		t.Errorf("the provenance does not have %s", subject)
 	}
 }
 
