@@ -91,7 +91,7 @@ func (r *remote) books() *cobra.Command {
 	var f books.Filter
 	filter := func(cmd *cobra.Command) *cobra.Command {
 		cmd.Flags().StringVar((*string)(&f.Vendor), "vendor", "", "zhimai or alsc (default: both)")
-		cmd.Flags().StringVar(&f.Key, "key", "", "bizId or outer_order_id")
+		cmd.Flags().StringVar(&f.Key, "key", "", "the call's key at the vendor: ALSC's outer_order_id, Zhimai's bizId (not the till's)")
 		cmd.Flags().StringVar(&f.Member, "member", "", "member id")
 		cmd.Flags().StringVarP(&r.output, "output", "o", "table", "table or json")
 		return cmd
@@ -116,7 +116,18 @@ func (r *remote) books() *cobra.Command {
 		}
 		return netTable(cmd, nets)
 	}))
-	return group.Of(&cobra.Command{Use: "books", Short: "Read what was really taken and given back"}, list, net, r.plant())
+	return group.Of(&cobra.Command{
+		Use: "books", Short: "Read what was really taken and given back",
+		Long: `Reads what the vendors booked, whatever anybody was told.
+
+Each entry stands under the key that the vendor knows the call by: ALSC's outer_order_id or
+Zhimai's bizId. It is the connector's own, not the till's bizId; "hexiao-connector ledger show"
+has it as the key at the vendor.`,
+		Example: `  hexiao-sandbox books net    # SPENDS of 2 is a member charged twice
+  hexiao-sandbox books list --key HXB4HNIXCCZXLWDZG4WUO373KWVV
+  hexiao-sandbox books list --vendor alsc --member 1001 --output json
+  hexiao-sandbox books plant --vendor zhimai --key 20250099 --member 1001 --extra-fen 500`,
+	}, list, net, r.plant())
 }
 
 func (r *remote) plant() *cobra.Command {
@@ -132,9 +143,15 @@ func (r *remote) plant() *cobra.Command {
 		}
 		return r.show(cmd, http.MethodPost, "/books/plant", p)
 	})
+	cmd.Example = `  # "hexiao-connector reconcile" finds a spend that the ledger does not have
+  hexiao-sandbox books plant --vendor zhimai --key 20250099 --member 1001 --extra-fen 500
+
+  # and, of one that it has, another amount, or nothing
+  hexiao-sandbox books plant --vendor zhimai --key 20250099 --show-fen 400
+  hexiao-sandbox books plant --vendor zhimai --key 20250099 --hide`
 	f := cmd.Flags()
 	f.StringVar((*string)(&p.Vendor), "vendor", "", "zhimai or alsc")
-	f.StringVar(&p.Key, "key", "", "bizId or outer_order_id")
+	f.StringVar(&p.Key, "key", "", "the call's key at the vendor: ALSC's outer_order_id, Zhimai's bizId (not the till's)")
 	f.BoolVar(&p.Hide, "hide", false, "leave the entries out of look-ups")
 	f.StringVar(&show, "show-fen", "", "amount that look-ups show, fen")
 	f.Int64Var(&p.ExtraFen, "extra-fen", 0, "book a spend that nobody asked for, fen")
@@ -292,8 +309,11 @@ func (r *remote) calls() *cobra.Command {
 		}
 		return encode(cmd, calls)
 	})
+	cmd.Example = `  hexiao-sandbox calls --key HXB4HNIXCCZXLWDZG4WUO373KWVV   # as "books net" and the ledger have it
+  hexiao-sandbox calls --vendor alsc --limit 1   # the newest at ALSC
+  hexiao-sandbox calls --fault any --limit 0     # every call that met a fault`
 	cmd.Flags().StringVar((*string)(&f.Vendor), "vendor", "", "zhimai or alsc (default: both)")
-	cmd.Flags().StringVar(&f.Key, "key", "", "bizId or outer_order_id")
+	cmd.Flags().StringVar(&f.Key, "key", "", "the call's key at the vendor: ALSC's outer_order_id, Zhimai's bizId (not the till's)")
 	cmd.Flags().StringVar(&f.Fault, "fault", "", `id of the rule that fired, or "any"`)
 	cmd.Flags().IntVar(&f.Limit, "limit", 20, "the newest so many, 0 for all")
 	return cmd

@@ -179,6 +179,46 @@ func TestBadInputIsNamed(t *testing.T) {
 	}
 }
 
+// Each example of the help is run, in its order, against a sandbox in which nothing was done.
+func TestTheExamplesOfTheHelpRun(t *testing.T) {
+	request, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", "request.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"request.json": string(request), "query.json": "{}", "token": "t"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"sign", "books", "books plant", "calls"} {
+		t.Run(path, func(t *testing.T) {
+			url, stop := serving(t)
+			defer stop()
+			cmd, _, err := root().Find(strings.Fields(path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ran := 0
+			for line := range strings.Lines(cmd.Example) {
+				line, _, _ = strings.Cut(line, " #")
+				words := strings.Fields(line)
+				if len(words) == 0 || words[0] != "hexiao-sandbox" {
+					continue
+				}
+				if words = words[1:]; path != "sign" {
+					words = append(words, "--sandbox", url)
+				}
+				ok(t, "", words...)
+				ran++
+			}
+			if ran < 2 {
+				t.Errorf("it has %d examples:\n%s", ran, cmd.Example)
+			}
+		})
+	}
+}
+
 func TestLettersThatDiffer(t *testing.T) {
 	for _, c := range []struct {
 		a, b string

@@ -88,7 +88,15 @@ func signCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign verify|query|reverse|result|PATH",
 		Short: "Print the signed URL of a Keruyun call",
-		Args:  cobra.ExactArgs(1),
+		Long: `Signs the body as it is, byte for byte, and prints the URL to post it to. The
+time is signed, too: a connector takes the URL for 300 seconds.`,
+		Example: `  hexiao-sandbox sign verify --app-key demo-kry-app-key --token demo-kry-brand-token --file request.json
+  hexiao-sandbox sign query --app-key demo-kry-app-key --token-file token --brand 11342 --file query.json --signing v1
+
+  # call with it
+  URL=$(hexiao-sandbox sign verify --app-key demo-kry-app-key --token demo-kry-brand-token --file request.json)
+  curl -H 'Content-Type: application/json' --data-binary @request.json "$URL"`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			body, err := o.prepare(cmd)
 			if err != nil {
