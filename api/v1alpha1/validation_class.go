@@ -17,6 +17,19 @@ var (
 	hostTemplatePattern = regexp.MustCompile(`^([a-z0-9]|\{name\}|\{namespace\})([-.a-z0-9]|\{name\}|\{namespace\})*$`)
 )
 
+// ImageFault says what the name of an image must be when it is not: a predicate without
+// its subject, for whoever knows the field or flag. It is empty for a name that a
+// ConnectorClass may have.
+func ImageFault(image string) string {
+	switch {
+	case len([]rune(image)) > 512:
+		return "must be at most 512 characters"
+	case !imagePattern.MatchString(image):
+		return "must be the name of an image: registry.example/hexiao/connector with a tag (:1.0), a digest (@sha256: and 64 hexadecimal digits) or both"
+	}
+	return ""
+}
+
 // Validate makes the demands of the schema and its CEL rules on a file that never saw an
 // API server, after Default. The table in testdata/validation_class.yaml holds Validate
 // and the API server together.
@@ -24,9 +37,10 @@ func (c *ConnectorClass) Validate() field.ErrorList {
 	v := &validator{}
 	p := field.NewPath("spec")
 	s := &c.Spec
-	v.optional(p.Child("image"), s.Image, 512, anyText)
-	if s.Image != "" && !imagePattern.MatchString(s.Image) {
-		v.invalid(p.Child("image"), s.Image, "spec.image must be the name of an image: registry.example/hexiao/connector with a tag (:1.0), a digest (@sha256: and 64 hexadecimal digits) or both")
+	if s.Image != "" {
+		if wrong := ImageFault(s.Image); wrong != "" {
+			v.invalid(p.Child("image"), s.Image, "spec.image "+wrong)
+		}
 	}
 	v.enum(p.Child("imagePullPolicy"), s.ImagePullPolicy, "", "Always", "IfNotPresent", "Never")
 	v.workload(p.Child("workload"), &s.Workload)

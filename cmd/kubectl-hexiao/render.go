@@ -14,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/manifest"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/present"
@@ -45,6 +47,16 @@ var pullPolicies = []string{string(corev1.PullAlways), string(corev1.PullIfNotPr
 func (p *platform) installation() (render.Installation, error) {
 	if p.pullPolicy != "" && !slices.Contains(pullPolicies, p.pullPolicy) {
 		return render.Installation{}, fmt.Errorf("%w: --image-pull-policy: %q is none: say %s", desk.ErrUsage, p.pullPolicy, strings.Join(pullPolicies, ", "))
+	}
+	if p.image != "" {
+		if wrong := v1alpha1.ImageFault(p.image); wrong != "" {
+			return render.Installation{}, fmt.Errorf("%w: --image is %q: it %s", desk.ErrUsage, p.image, wrong)
+		}
+	}
+	for _, name := range p.pullSecrets {
+		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return render.Installation{}, fmt.Errorf("%w: --image-pull-secrets has %q, which is no name of a Secret: give names, separated by commas", desk.ErrUsage, name)
+		}
 	}
 	return render.Installation{Image: p.image, ImagePullPolicy: corev1.PullPolicy(p.pullPolicy), ImagePullSecrets: p.pullSecrets, MonitoringNamespaces: p.monitoring, ClientNamespaces: p.clients}, nil
 }

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 	"github.com/hexiao-dev/hexiao/controllers/rollout"
@@ -111,6 +112,8 @@ func (o *options) complete() (*settings, error) {
 	var errs []error
 	if o.connectorImage == "" {
 		errs = append(errs, errors.New("--connector-image is missing: give the image of the connector"))
+	} else if wrong := v1alpha1.ImageFault(o.connectorImage); wrong != "" {
+		errs = append(errs, fmt.Errorf("--connector-image is %q: it %s", o.connectorImage, wrong))
 	}
 	pull := corev1.PullPolicy(o.connectorPullPolicy)
 	if !slices.Contains([]corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, pull) {
@@ -121,13 +124,18 @@ func (o *options) complete() (*settings, error) {
 			errs = append(errs, fmt.Errorf("--connector-image-pull-secrets has %q, which is no name of a Secret: give names, separated by commas", name))
 		}
 	}
+	for _, name := range o.watchNamespaces {
+		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
+			errs = append(errs, fmt.Errorf("--watch-namespaces has %q, which is no name of a namespace: give names of lower-case letters, digits and hyphens, separated by commas", name))
+		}
+	}
 	errs = append(errs, checkReceiver(o.otlpEndpoint))
 	if err := s.logLevel.UnmarshalText([]byte(o.logLevel)); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level is %q: give debug, info, warn or error", o.logLevel))
 	}
 	selector, err := labels.Parse(o.watchLabelSelector)
 	if err != nil {
-		errs = append(errs, fmt.Errorf("--watch-label-selector: %w", err))
+		errs = append(errs, noSelector("--watch-label-selector", err))
 	}
 	s.selector = selector
 	policy, err := o.rollout.policy()
@@ -154,6 +162,11 @@ func (o *options) complete() (*settings, error) {
 	s.controller = controllers.ControllerOptions{MaxConcurrentReconciles: o.concurrency, ReconciliationTimeout: o.reconciliationTimeout,
 		PartOfFleet: o.watchLabelSelector != "" || len(o.watchNamespaces) > 0}
 	return s, errors.Join(errs...)
+}
+
+// noSelector adds the remedy to what the parser of label selectors says.
+func noSelector(flag string, err error) error {
+	return fmt.Errorf("%s is no label selector: %w: give one such as shard=a", flag, err)
 }
 
 // checkReceiver judges the URL of the traces' receiver as what exports them does, which does
@@ -184,7 +197,7 @@ func (o *rolloutOptions) policy() (rollout.Policy, error) {
 	if o.canaries != "" {
 		selector, err := labels.Parse(o.canaries)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--rollout-canary-selector: %w", err))
+			errs = append(errs, noSelector("--rollout-canary-selector", err))
 		}
 		p.Canaries = selector
 	}
