@@ -6,6 +6,9 @@ package v1alpha1
 // are there only while they are true, as kstatus expects.
 const (
 	// ConditionReady is True when the connector serves the object's generation.
+	//
+	// On class: True when the class is valid and every brand of it that can take part runs
+	// what it makes of it. Whether a brand serves is in the brand's own Ready.
 	ConditionReady = "Ready"
 	// ConditionReconciling is True while a change is being rolled out.
 	ConditionReconciling = "Reconciling"
@@ -37,8 +40,7 @@ const (
 )
 
 // ConditionRolledOut is a ConnectorClass's: True when every brand of the class that can
-// take part runs what the class makes of it. The class's Ready says the same, and whether
-// the class is valid.
+// take part runs what the class makes of it. It is not there while the class is invalid.
 const ConditionRolledOut = "RolledOut"
 
 // Reasons of the conditions.

@@ -54,7 +54,7 @@ func (p *page) conditionsOf(kind string, conditions []reasons.Condition, all []r
 	p.printf("\n## %s\n\n| condition | |\n| --- | --- |\n", kind)
 	for _, c := range conditions {
 		if used[c.Name] {
-			p.printf("| `%s` | %s |\n", c.Name, cell(sentence(c.Meaning)))
+			p.printf("| `%s` | %s |\n", c.Name, cell(sentence(c.MeaningOn(kind))))
 		}
 	}
 	p.printf("\n### Reasons of a %s\n\n| reason | where | means | do |\n| --- | --- | --- | --- |\n", kind)

@@ -119,3 +119,18 @@ spec:
 		t.Errorf("the page (-want +got):\n%s", diff)
 	}
 }
+
+func TestAClassHasNoConnectorThatServes(t *testing.T) {
+	made, err := conditionsPage(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	brands, classes, found := strings.Cut(string(made["docs/reference/conditions.md"]), "\n## ConnectorClass\n")
+	classes, _, _ = strings.Cut(classes, "\n### ")
+	if !found || !strings.Contains(brands, "| `Ready` | True when the connector serves") {
+		t.Fatalf("the page has another shape:\n%s", brands)
+	}
+	if !strings.Contains(classes, "| `Ready` | True when the class is valid") || strings.Contains(classes, "connector serves") {
+		t.Errorf("conditions of a class:\n%s", classes)
+	}
+}

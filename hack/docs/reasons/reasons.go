@@ -12,8 +12,9 @@
 //	ReasonSecretNotFound = "SecretNotFound"
 //
 // On lists conditions of a BrandConnector with the status that goes with the reason; a line
-// "On class:" lists those of a ConnectorClass. A condition or a reason without all of this is
-// an error.
+// "On class:" lists those of a ConnectorClass. The doc comment of a condition ends with a part
+// "On class: …" where it means something else on a ConnectorClass. A condition or a reason
+// without all of this is an error.
 package reasons
 
 import (
@@ -42,6 +43,16 @@ type Condition struct {
 	Name string
 	// Meaning in one paragraph, without the constant's name.
 	Meaning string
+	// OnClass is the meaning on a ConnectorClass where it is another one, else empty.
+	OnClass string
+}
+
+// MeaningOn is what the condition means on a kind of object: Brand or Class.
+func (c Condition) MeaningOn(kind string) string {
+	if kind == Class && c.OnClass != "" {
+		return c.OnClass
+	}
+	return c.Meaning
 }
 
 // Place is a condition's status.
@@ -140,11 +151,12 @@ func (r *reader) constant(spec *ast.ValueSpec, doc string) {
 	}
 	switch {
 	case strings.HasPrefix(name, "Condition"):
+		doc, onClass, _ := strings.Cut(doc, "\nOn class: ")
 		meaning := meaning(name, doc)
 		if meaning == "" {
 			r.fail("%s has no doc comment that begins with its name: say what the condition tells", name)
 		}
-		r.conditions = append(r.conditions, Condition{Name: value, Meaning: meaning})
+		r.conditions = append(r.conditions, Condition{Name: value, Meaning: meaning, OnClass: oneLine(onClass)})
 	case strings.HasPrefix(name, "Reason"):
 		r.reason(name, value, doc)
 	}

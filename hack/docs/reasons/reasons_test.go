@@ -15,6 +15,9 @@ const source = `package v1alpha1
 
 const (
 	// ConditionReady is True when it serves.
+	//
+	// On class: True when all
+	// of its brands serve.
 	ConditionReady = "Ready"
 	// ConditionStalled says that somebody
 	// has to act.
@@ -48,9 +51,16 @@ func TestADocCommentSaysWhatAReasonMeansWhereItStandsAndWhatToDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantConditions := []reasons.Condition{{"Ready", "True when it serves."}, {"Stalled", "somebody has to act."}}
+	wantConditions := []reasons.Condition{{Name: "Ready", Meaning: "True when it serves.", OnClass: "True when all of its brands serve."}, {Name: "Stalled", Meaning: "somebody has to act."}}
 	if diff := cmp.Diff(wantConditions, conditions); diff != "" {
-		t.Errorf("conditions (-want +got):\n%s", diff)
+		t.Fatalf("conditions (-want +got):\n%s", diff)
+	}
+	var said []string
+	for _, c := range conditions {
+		said = append(said, c.MeaningOn(reasons.Brand), c.MeaningOn(reasons.Class))
+	}
+	if diff := cmp.Diff([]string{"True when it serves.", "True when all of its brands serve.", "somebody has to act.", "somebody has to act."}, said); diff != "" {
+		t.Errorf("on a brand and on a class (-want +got):\n%s", diff)
 	}
 	want := []reasons.Reason{{
 		Name: "Gone", Meaning: "of a thing that is not there.", Remedy: "bring it back; it is seen at once.",
@@ -74,7 +84,7 @@ func TestWhatTheTableWouldLackIsAnError(t *testing.T) {
 		"a status that there is not":       {"Ready=False Stalled", "Ready=Maybe Stalled", `"Ready=Maybe" is not of the form`},
 		"a condition that there is not":    {"Ready=False Stalled", "Redy=False Stalled", "stands on Redy, which is no condition"},
 		"a place twice":                    {"Ready=False Stalled=True", "Ready=False Ready=False Stalled=True", "stands on Ready=False twice"},
-		"a condition without a comment":    {"\t// ConditionReady is True when it serves.\n", "", "ConditionReady has no doc comment"},
+		"a condition without a comment":    {"\t// ConditionReady is True when it serves.\n\t//\n", "", "ConditionReady has no doc comment"},
 		"a condition without any reason":   {" Stalled=True", "", "the condition Stalled has no reason"},
 		"two constants for the one reason": {"// Other", "// ReasonGoneToo is.\n//\n// On: Ready=False\n// Do: x.\nconst ReasonGoneToo = \"Gone\"\n\n// Other", "two constants are the reason Gone"},
 	}
