@@ -60,7 +60,7 @@ func faults(path string, v any, t reflect.Type) []error {
 	case reflect.Map:
 		m, is := v.(map[string]any)
 		if !is {
-			return fault(path, v, "an object with fields is wanted: indent them below it")
+			return misshapen(path, v, "an object with fields is wanted: indent them below it")
 		}
 		var all []error
 		for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -76,7 +76,7 @@ func faults(path string, v any, t reflect.Type) []error {
 func faultsOfStruct(path string, v any, t reflect.Type) (all []error) {
 	m, is := v.(map[string]any)
 	if !is {
-		return fault(path, v, "an object with fields is wanted: indent them below it")
+		return misshapen(path, v, "an object with fields is wanted: indent them below it")
 	}
 	fields := fieldsOf(t)
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -112,7 +112,7 @@ func faultsOfList(path string, v any, t reflect.Type) (all []error) {
 	case t.Elem().Kind() == reflect.Uint8:
 		return faultOfScalar(path, v, reflect.String)
 	case !is:
-		return fault(path, v, "a list is wanted: begin each of its items with a dash")
+		return misshapen(path, v, "a list is wanted: begin each of its items with a dash")
 	}
 	for i, item := range list {
 		all = append(all, faults(fmt.Sprintf("%s[%d]", path, i), item, t.Elem())...)
@@ -159,6 +159,15 @@ func readsItself(path string, v any, t reflect.Type) []error {
 	return []error{fmt.Errorf("%s: %w", path, err)}
 }
 
+// misshapen is a fault of what should have items or fields. Text is not repeated: it may be
+// a credential itself, where a reference to its Secret is wanted.
+func misshapen(path string, v any, wanted string) []error {
+	if _, is := v.(string); is {
+		return []error{errors.New(at(path) + "it is text, and " + wanted)}
+	}
+	return fault(path, v, wanted)
+}
+
 // fault is one value that is not what is wanted.
 func fault(path string, v any, wanted string) []error {
 	what := "it is an object"
@@ -172,10 +181,14 @@ func fault(path string, v any, wanted string) []error {
 	case []any:
 		what = "it is a list"
 	}
+	return []error{fmt.Errorf("%s%s, and %s", at(path), what, wanted)}
+}
+
+func at(path string) string {
 	if path == "" {
-		return []error{fmt.Errorf("%s, and %s", what, wanted)}
+		return ""
 	}
-	return []error{fmt.Errorf("%s: %s, and %s", path, what, wanted)}
+	return path + ": "
 }
 
 // mostText is how much of a value is repeated.

@@ -43,17 +43,17 @@ func TestAValueOfAnotherTypeIsSaidByItsField(t *testing.T) {
 		"a size may be a number":    {`{"leaf":{"size":5}}`, nil},
 		"text":                      {`{"kind":5,"leaf":{"text":true,"raw":1}}`, []string{"kind: 5 is a number, and text is wanted: put it into quotes", "leaf.text: true is true or false, and text is wanted: put it into quotes", "leaf.raw: 1 is a number, and text is wanted: put it into quotes"}},
 		"a flag in quotes":          {`{"leaf":{"flag":"true"}}`, []string{`leaf.flag: "true" is text, and true or false is wanted, without quotes`}},
-		"one for a list":            {`{"leaf":{"many":"b"}}`, []string{`leaf.many: "b" is text, and a list is wanted: begin each of its items with a dash`}},
+		"one for a list":            {`{"leaf":{"many":"b"}}`, []string{`leaf.many: it is text, and a list is wanted: begin each of its items with a dash`}},
 		"within a list and a map":   {`{"leaf":{"many":["a",1],"deep":[{},{"a/b":1.5}]}}`, []string{"leaf.many[1]: 1 is a number, and text is wanted: put it into quotes", "leaf.deep[1][a/b]: 1.5 is a number, and a whole number is wanted, without quotes"}},
 		"a label that is a number":  {`{"leaf":{"tags":{"example.com/cost":7}}}`, []string{"leaf.tags[example.com/cost]: 7 is a number, and text is wanted: put it into quotes"}},
-		"text for an object":        {`{"leaf":"x"}`, []string{`leaf: "x" is text, and an object with fields is wanted: indent them below it`}},
+		"text for an object":        {`{"leaf":"x"}`, []string{`leaf: it is text, and an object with fields is wanted: indent them below it`}},
 		"an object for text":        {`{"leaf":{"text":{}}}`, []string{"leaf.text: it is an object, and text is wanted: put it into quotes"}},
 		"a size without sense":      {`{"leaf":{"size":"1gb"}}`, []string{`leaf.size: "1gb" is text, and a quantity is wanted: a number with a unit such as Ki, Mi, Gi, or m for thousandths: 500Mi, 1Gi, 250m`}},
 		"a duration without unit":   {`{"leaf":{"wait":"5"}}`, []string{`leaf.wait: "5" is text, and a duration is wanted, with its unit: 90s, 5m, 1h30m`}},
 		"a long text":               {`{"leaf":{"flag":"` + strings.Repeat("x", 50) + `"}}`, []string{`leaf.flag: "` + strings.Repeat("x", 40) + `…" is text, and true or false is wanted, without quotes`}},
 		"a field that is not there": {`{"leaf":{"txt":"a","flag":1}}`, []string{"leaf.flag: 1 is a number, and true or false is wanted, without quotes", `unknown field "leaf.txt"`}},
 		"a field that is nowhere":   {`{"kind":"x","leef":{}}`, []string{`unknown field "leef"`}},
-		"no object at all":          {`"x"`, []string{`"x" is text, and an object with fields is wanted: indent them below it`}},
+		"no object at all":          {`"x"`, []string{`it is text, and an object with fields is wanted: indent them below it`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string

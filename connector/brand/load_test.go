@@ -113,6 +113,8 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 			strings.Replace(object, `brandID: "11342"`, "brandID: 11342", 1), nil, []string{"brand.yaml: spec.brandID: 11342 is a number, and text is wanted: put it into quotes"}},
 		"a duration without a unit is named with its remedy": {
 			strings.Replace(object, "keruyun: {", "keruyun: {replyDeadline: 4, ", 1), nil, []string{"spec.keruyun.replyDeadline: 4 is a number, and a duration is wanted, with its unit: 90s, 5m, 1h30m"}},
+		"a DSN in place of the reference to its Secret is refused without being quoted": {
+			strings.Replace(object, "{name: ledger, key: dsn}", `"postgres://u:a b@127.0.0.1/db"`, 1), nil, []string{"spec.ledger.postgres.dsnSecretRef: it is text, and an object with fields is wanted"}},
 		"another kind is named": {
 			strings.Replace(object, "kind: BrandConnector", "kind: Secret", 1), nil, []string{"holds a Secret"}},
 		"an invalid field is named": {
