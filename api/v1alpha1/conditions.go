@@ -245,7 +245,7 @@ const (
 	// On: Contested=True
 	// Do: give each operator a watchLabelSelector or watchNamespaces of its own, or
 	// uninstall one. Then set the annotation reconcile.fluxcd.io/requestedAt: the operator
-	// that is left answers, at once if it has the brand, else within a minute or two by
+	// that is left answers, at once if it has the brand, else after one or two minutes by
 	// taking it over, which restarts the Pods once.
 	ReasonManagedByAnother = "ManagedByAnother"
 	// ReasonSeparateLedgers says that another BrandConnector redeems for the same brand and

@@ -134,3 +134,13 @@ func TestAClassHasNoConnectorThatServes(t *testing.T) {
 		t.Errorf("conditions of a class:\n%s", classes)
 	}
 }
+
+func TestTheRunbookAndTheReasonSayTheSameOfATakeOver(t *testing.T) {
+	// It looks every minute (controllers, lookAside) and takes a brand over when nobody answered for one (answerWithin).
+	const when = "at once if it has the brand, else after one or two minutes by taking it over"
+	for _, page := range []string{"docs/runbooks/README.md", "docs/reference/conditions.md"} {
+		if !strings.Contains(read(t, page), when) {
+			t.Errorf("%s does not say %q", page, when)
+		}
+	}
+}
