@@ -55,18 +55,27 @@ func (b *BrandConnector) Validate() field.ErrorList {
 	return v.errs
 }
 
+// pattern is what a text must match, and the same in words.
+type pattern struct {
+	*regexp.Regexp
+	words string
+}
+
+func must(expression, words string) pattern { return pattern{regexp.MustCompile(expression), words} }
+
 var (
-	idPattern        = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
-	objectPattern    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
-	keyPattern       = regexp.MustCompile(`^[-._a-zA-Z0-9]+$`)
-	labelPattern     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
-	hostPattern      = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-	actionPattern    = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	sqlSchemaPattern = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-	namePattern      = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
-	schedulePattern  = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|` + cronFields() + `)$`)
-	timeZonePattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
-	anyText          = regexp.MustCompile(``)
+	idPattern        = must(`^[0-9A-Za-z_-]+$`, "must be letters, digits, - and _")
+	objectPattern    = must(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`, "must be the name of an object: lower-case letters, digits, - and ., with a letter or digit at both ends")
+	keyPattern       = must(`^[-._a-zA-Z0-9]+$`, "must be a key: letters, digits, -, _ and .")
+	labelPattern     = must(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`, "must be lower-case letters, digits and -, with a letter or digit at both ends")
+	hostPattern      = must(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`, "must be a host name of lower-case letters, digits, - and ., such as pos.example.com, without https:// and path")
+	actionPattern    = must(`^[A-Za-z0-9._-]+$`, "must be the name of an action: letters, digits, ., _ and -")
+	sqlSchemaPattern = must(`^[a-z_][a-z0-9_]*$`, "must be lower-case letters, digits and _, and not begin with a digit")
+	anyText          = must(``, "")
+
+	namePattern     = regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`)
+	schedulePattern = regexp.MustCompile(`^(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|` + cronFields() + `)$`)
+	timeZonePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
 )
 
 // cronFields is a pattern of the five fields of a schedule in Cron syntax. What it takes
@@ -96,7 +105,7 @@ func (v *validator) required(p *field.Path, message string) {
 }
 
 // text demands a text of 1 to most bytes.
-func (v *validator) text(p *field.Path, s string, most int, pattern *regexp.Regexp) {
+func (v *validator) text(p *field.Path, s string, most int, pattern pattern) {
 	if s == "" {
 		v.required(p, "must not be empty")
 		return
@@ -104,13 +113,13 @@ func (v *validator) text(p *field.Path, s string, most int, pattern *regexp.Rege
 	v.optional(p, s, most, pattern)
 }
 
-func (v *validator) optional(p *field.Path, s string, most int, pattern *regexp.Regexp) {
+func (v *validator) optional(p *field.Path, s string, most int, pattern pattern) {
 	switch {
 	case s == "":
 	case len([]rune(s)) > most:
 		v.invalid(p, s, fmt.Sprintf("must be at most %d characters", most))
 	case !pattern.MatchString(s):
-		v.invalid(p, s, fmt.Sprintf("must match %s", pattern))
+		v.invalid(p, s, pattern.words)
 	}
 }
 
@@ -309,7 +318,7 @@ func (v *validator) routes(p *field.Path, s *BrandConnectorSpec) {
 		if r.Provider == ProviderZhimai && s.Providers.Zhimai == nil || r.Provider == ProviderAlsc && s.Providers.Alsc == nil {
 			v.invalid(p.Child("provider"), r.Provider, "every route's provider must be configured under spec.providers")
 		}
-		if r.Provider == ProviderAlsc && r.Asset != AssetStoredValue {
+		if r.Provider == ProviderAlsc && (r.Asset == AssetCoupon || r.Asset == AssetPoints) {
 			v.alscIDs(p, r.Asset, s)
 		}
 	}

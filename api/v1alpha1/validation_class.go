@@ -14,7 +14,8 @@ import (
 
 var (
 	imagePattern        = regexp.MustCompile(`^(([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*|[[][0-9a-fA-F:]+[]])(:[0-9]{1,5})?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[0-9A-Za-z_][-.0-9A-Za-z_]{0,127})?(@sha256:[0-9a-f]{64})?$`)
-	hostTemplatePattern = regexp.MustCompile(`^([a-z0-9]|\{name\}|\{namespace\})([-.a-z0-9]|\{name\}|\{namespace\})*$`)
+	hostTemplatePattern = must(`^([a-z0-9]|\{name\}|\{namespace\})([-.a-z0-9]|\{name\}|\{namespace\})*$`,
+		"must be a host name of lower-case letters, digits, - and ., with {name} or {namespace} in it, such as {name}.pos.example.com, without https:// and path")
 )
 
 // ImageFault says what the name of an image must be when it is not: a predicate without

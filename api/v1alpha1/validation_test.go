@@ -372,3 +372,33 @@ func TestUndefaultTakesOutWhatDefaultFillsIn(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatATextMustBeIsSaidInWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind, patch string
+		want        []string
+	}{
+		"an id of a brand":         {"BrandConnector", `{spec: {brandID: "11342/x"}}`, []string{`spec.brandID: Invalid value: "11342/x": must be letters, digits, - and _`}},
+		"a URL for a host":         {"BrandConnector", `{spec: {exposure: {hostname: "https://pos.example.com", ingressClassName: nginx}}}`, []string{`spec.exposure.hostname: Invalid value: "https://pos.example.com": must be a host name of lower-case letters, digits, - and ., such as pos.example.com, without https:// and path`}},
+		"a URL for a template":     {"ConnectorClass", `{spec: {exposure: {hostname: "https://{name}.example.com", ingressClassName: nginx}}}`, []string{`spec.exposure.hostname: Invalid value: "https://{name}.example.com": must be a host name of lower-case letters, digits, - and ., with {name} or {namespace} in it, such as {name}.pos.example.com, without https:// and path`}},
+		"a schema with a hyphen":   {"BrandConnector", `{spec: {ledger: {embedded: null, postgres: {dsnSecretRef: {name: ledger, key: dsn}, schema: brand-1}}}}`, []string{`spec.ledger.postgres.schema: Invalid value: "brand-1": must be lower-case letters, digits and _, and not begin with a digit`}},
+		"a prefix with a hyphen":   {"ConnectorClass", `{spec: {ledger: {embedded: null, postgres: {dsnSecretRef: {name: ledger, key: dsn}, schemaPrefix: brand-}}}}`, []string{`spec.ledger.postgres.schemaPrefix: Invalid value: "brand-": must be lower-case letters, digits and _, and not begin with a digit`}},
+		"an asset in another case": {"BrandConnector", `{spec: {routes: [{name: balance, match: {assetMappingIDs: ["1"]}, asset: Storedvalue, provider: alsc}]}}`, []string{`spec.routes[0].asset: Unsupported value: "Storedvalue": supported values: "StoredValue", "Coupon", "Points"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var patch map[string]any
+			if err := yaml.Unmarshal([]byte(c.patch), &patch); err != nil {
+				t.Fatal(err)
+			}
+			object := kinds[c.kind].decode(t, object(t, merged(loadTable(t, c.kind).Base, patch)))
+			object.Default()
+			var got []string
+			for _, e := range object.Validate() {
+				got = append(got, e.Error())
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
