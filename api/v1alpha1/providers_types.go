@@ -405,8 +405,8 @@ const (
 
 // ProviderLimits protect a provider and the tills that wait for it.
 type ProviderLimits struct {
-	// requestsPerSecond is the rate of calls of one replica; 10 by default, which
-	// is what Zhimai allows.
+	// requestsPerSecond is the rate of calls of one replica; 10 by default. Zhimai allows so
+	// many; ALSC names no rate, and refuses calls for a while when there are too many.
 	// +optional
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=1
