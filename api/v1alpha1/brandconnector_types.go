@@ -419,7 +419,7 @@ type PostgresLedger struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z_][a-z0-9_]*$')",message="spec.ledger.postgres.schema must be lower-case letters, digits and _, and not begin with a digit"
 	Schema string `json:"schema,omitempty"`
 	// maxConnections bounds the connections of one replica.
 	// +optional

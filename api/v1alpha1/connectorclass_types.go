@@ -107,7 +107,7 @@ type ClassPostgresLedger struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=11
-	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z_][a-z0-9_]*$')",message="spec.ledger.postgres.schemaPrefix must be lower-case letters, digits and _, and not begin with a digit"
 	SchemaPrefix string `json:"schemaPrefix,omitempty"`
 	// maxConnections bounds the connections of one replica.
 	// +optional

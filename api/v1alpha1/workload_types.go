@@ -170,7 +170,7 @@ type ExposureSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.exposure.hostname must be a host name of lower-case letters, digits, - and ., such as pos.example.com, without https:// and path"
 	Hostname string `json:"hostname,omitempty"`
 	// gatewayRef names a Gateway to attach an HTTPRoute to.
 	// +optional
