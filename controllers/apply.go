@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,9 +48,12 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		if err == nil && !wanted {
 			continue
 		}
+		if err == nil && child.Kind == render.NetworkPolicyKind {
+			child, err = r.keepWaysOut(ctx, s, child)
+		}
 		var result application
 		if err == nil {
-			result, err = r.applier.apply(ctx, s.brand, child, s.hold != nil)
+			result, err = r.applier.apply(ctx, s.brand, child, additionsToTake(s, child.Kind))
 		}
 		if err == nil {
 			if child.Kind == render.DeploymentKind {
@@ -102,6 +104,8 @@ func applyFault(child render.Child, err error) (fault, bool) {
 		// A quota may grow and a role may be mended without the brand's doing.
 		return fault{reason: v1alpha1.ReasonApplyFailed,
 			message: fmt.Sprintf("%s is forbidden by the API server: %s", what, firstLine(err.Error()))}, true
+	case errors.Is(err, errNothingApplied):
+		return fault{reason: v1alpha1.ReasonApplyFailed, message: firstLine(err.Error())}, true
 	default:
 		return fault{}, false
 	}
@@ -183,10 +187,35 @@ func (a *applier) remember(brand types.NamespacedName, id objectID, now applicat
 	a.brands[brand][id] = now
 }
 
-// apply applies one child unless it is as it was left. One of a brand that is held may be what the
-// operator still owns of an object, see heldDeployment. What people made their own is missing there,
-// so that it cannot be put right: it is left alone until the brand's turn comes.
-func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, child render.Child, held bool) (application, error) {
+// additions say which of the fields that people added to an object an apply takes away.
+type additions int
+
+const (
+	noAdditions additions = iota
+	// newAdditions are taken away where the object is not as the last apply left it, and
+	// that same thing is applied again.
+	newAdditions
+	allAdditions
+)
+
+// additionsToTake says what goes of what people added to an object of a kind. What is applied to a
+// Deployment that is held may be what the operator still owns of it, see heldDeployment; what
+// people made their own is missing there, and cannot be put right before the brand's turn
+// comes. What was added to a Deployment long ago goes only when its Pods start anew anyway, in
+// their turn: a write that leaves the pod template alone must not restart a fleet.
+func additionsToTake(s *scope, kind schema.GroupVersionKind) additions {
+	switch {
+	case s.hold != nil:
+		return noAdditions
+	case kind == render.DeploymentKind && !s.templateChanged:
+		return newAdditions
+	default:
+		return allAdditions
+	}
+}
+
+// apply applies one child unless it is as it was left.
+func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, child render.Child, take additions) (application, error) {
 	intent, err := toUnstructured(child.Apply)
 	if err != nil {
 		return application{}, err
@@ -212,7 +241,8 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 		return last, nil
 	}
 	if live != nil {
-		if err := a.prepare(ctx, child.Kind, key, intent, held); err != nil {
+		again := known && last.intent == sent
+		if err := a.prepare(ctx, child.Kind, key, intent, take == allAdditions || again && take == newAdditions); err != nil {
 			return application{}, err
 		}
 	}
@@ -240,8 +270,8 @@ func (a *applier) apply(ctx context.Context, brand *v1alpha1.BrandConnector, chi
 }
 
 // prepare an apply to an object that is there.
-func (a *applier) prepare(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey, intent *unstructured.Unstructured, held bool) error {
-	if !held {
+func (a *applier) prepare(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey, intent *unstructured.Unstructured, take bool) error {
+	if take {
 		if err := a.takeBack(ctx, kind, key); err != nil {
 			return err
 		}
@@ -256,26 +286,13 @@ func (a *applier) prepare(ctx context.Context, kind schema.GroupVersionKind, key
 	}
 }
 
-// keepSize keeps the size of a ledger's claim that somebody made larger. No claim can shrink: the
-// API server would refuse it, and with it everything else that the brand asks for.
+// keepSize prepares an apply to a ledger's claim that somebody made larger.
 func (a *applier) keepSize(ctx context.Context, key client.ObjectKey, intent *unstructured.Unstructured) error {
 	live := &corev1.PersistentVolumeClaim{}
 	if err := a.apiReader.Get(ctx, key, live); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	path := []string{"spec", "resources", "requests", string(corev1.ResourceStorage)}
-	text, _, err := unstructured.NestedString(intent.Object, path...)
-	if err != nil {
-		return fmt.Errorf("read the size of the ledger's claim: %w", err)
-	}
-	want, err := resource.ParseQuantity(text)
-	if err != nil {
-		return fmt.Errorf("read the size of the ledger's claim: %w", err)
-	}
-	if has := live.Spec.Resources.Requests.Storage(); has.Cmp(want) > 0 {
-		return unstructured.SetNestedField(intent.Object, has.String(), path...)
-	}
-	return nil
+	return render.KeepSize(intent, live.Spec.Resources.Requests)
 }
 
 func (a *applier) send(ctx context.Context, intent *unstructured.Unstructured) error {

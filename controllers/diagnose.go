@@ -118,8 +118,11 @@ func (r *Reconciler) podProblem(ctx context.Context, s *scope) (problem, error) 
 	if err != nil {
 		return problem{}, fmt.Errorf("list the Pods: %w", err)
 	}
+	if s.known == nil {
+		s.known = r.anyKnown(ctx, s)
+	}
 	for i := range pods.Items {
-		scrub(&pods.Items[i].Status, s.values)
+		scrub(&pods.Items[i].Status, s.known)
 	}
 	some, older := split(pods.Items, s.deployment)
 	if len(some) == 0 && s.deployment.Spec.Paused {
@@ -211,7 +214,7 @@ func (r *Reconciler) creating(ctx context.Context, s *scope, pods []corev1.Pod) 
 		if pod := &pods[i]; isCreating(pod) {
 			text, err := r.warning(ctx, "Pod", pod)
 			if text != "" || err != nil {
-				return problem{what: "a Pod is not started", detail: steady(redacted(s.values, text), pod)}, err
+				return problem{what: "a Pod is not started", detail: steady(redacted(s.known, text), pod)}, err
 			}
 		}
 	}
@@ -228,7 +231,7 @@ func notCreated(s *scope) problem {
 	if c == nil || c.Status != corev1.ConditionTrue {
 		return problem{}
 	}
-	return problem{what: c.Reason, detail: steady(redacted(s.values, withoutPodNames(c.Message, s.key.Name)), nil)}
+	return problem{what: c.Reason, detail: steady(redacted(s.known, withoutPodNames(c.Message, s.key.Name)), nil)}
 }
 
 // observeClaim reads an embedded ledger's claim, past the cache, which has its metadata
@@ -251,7 +254,7 @@ func (r *Reconciler) observeClaim(ctx context.Context, s *scope) error {
 		return nil
 	}
 	text, err := r.warning(ctx, "PersistentVolumeClaim", &claim)
-	state.text = steady(redacted(s.values, text), nil)
+	state.text = steady(redacted(s.known, text), nil)
 	return err
 }
 

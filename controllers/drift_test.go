@@ -262,3 +262,25 @@ func TestOfARollOutThatIsUndoneNothingStays(t *testing.T) {
 	})
 	w.rests("xiaowang")
 }
+
+// An object that was put there from a file is the brand's, and has nothing that the operator
+// applied.
+func TestWhatIsInADeploymentThatSomebodyMadeAnewIsTakenAway(t *testing.T) {
+	w := newWorld(t)
+	w.operator("anew")
+	w.up(w.brand("xiaowang", w.ofShard("anew")))
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = true })
+	w.settled("xiaowang")
+	d := w.deployment("xiaowang")
+	must(t, api.Delete(t.Context(), d.DeepCopy()))
+	again := &appsv1.Deployment{ObjectMeta: w.meta("xiaowang"), Spec: d.Spec}
+	again.Labels, again.Annotations, again.OwnerReferences = d.Labels, d.Annotations, d.OwnerReferences
+	again.Spec.Template.Spec.Containers = append(again.Spec.Template.Spec.Containers, corev1.Container{Name: "sidecar", Image: "hexiao/sidecar:1"})
+	must(t, api.Create(t.Context(), again, client.FieldOwner("kubectl-create")))
+	w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = false })
+	w.eventually(func() string {
+		return same("1", fmt.Sprint(len(w.deployment("xiaowang").Spec.Template.Spec.Containers)))
+	})
+	w.rollOutNewest("xiaowang")
+	w.rests("xiaowang")
+}

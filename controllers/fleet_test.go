@@ -3,6 +3,7 @@
 package controllers_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
@@ -586,4 +588,77 @@ func TestWhatAPersonChangedWhileABrandIsHeldKeepsNoRotationBack(t *testing.T) {
 	if diff := cmp.Diff(before.Spec.Template.Spec.Containers[0].Args, now.Containers[0].Args); diff != "" || now.HostNetwork {
 		t.Errorf("when its turn has come: host network %t, arguments (-want +got):\n%s", now.HostNetwork, diff)
 	}
+}
+
+// What somebody added long ago, before it was taken away, must not restart a fleet at once.
+func TestWhatWasAddedLongAgoGoesWithTheNextChangeOfThePods(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
+	w.create(w.brand("xiaowang", ofClass(class)))
+	w.rollOutNewest("xiaowang")
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	d := w.deployment("xiaowang")
+	before := d.DeepCopy()
+	d.Spec.Template.Spec.Containers[0].Env = append(d.Spec.Template.Spec.Containers[0].Env, corev1.EnvVar{Name: "HTTPS_PROXY", Value: "http://proxy:3128"})
+	must(t, api.Patch(t.Context(), d, client.StrategicMergeFrom(before), client.FieldOwner("long-ago")))
+	w.settled("xiaowang")
+	w.rename("xiaowang", "long-ago", "kubectl-set")
+	w.settled("xiaowang")
+	proxied := func() string { return fmt.Sprint(w.deployment("xiaowang").Spec.Template.Spec.Containers[0].Env) }
+	with := proxied()
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) {
+		s.Rollout.ProgressDeadline = &metav1.Duration{Duration: 77 * time.Second}
+	})
+	w.eventually(func() string { return same("77", fmt.Sprint(*w.deployment("xiaowang").Spec.ProgressDeadlineSeconds)) })
+	w.settled("xiaowang")
+	if diff := cmp.Diff(with, proxied()); diff != "" {
+		t.Errorf("Pods start anew for a change that is none of theirs (-before +after):\n%s", diff)
+	}
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:2" })
+	w.waitImages("2", "xiaowang")
+	if env := proxied(); strings.Contains(env, "HTTPS_PROXY") {
+		t.Errorf("it is there still: %s", env)
+	}
+}
+
+// rename a manager of a brand's Deployment.
+func (w *world) rename(name, from, to string) {
+	w.t.Helper()
+	w.setManagers(name, func(fields []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+		for i := range fields {
+			if fields[i].Manager == from {
+				fields[i].Manager = to
+			}
+		}
+		return fields
+	})
+}
+
+// setManagers writes what the API server remembers of who wrote a brand's Deployment.
+func (w *world) setManagers(name string, change func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry) {
+	w.t.Helper()
+	d := w.deployment(name)
+	patch, err := json.Marshal([]map[string]any{{"op": "replace", "path": "/metadata/managedFields", "value": change(d.ManagedFields)}})
+	must(w.t, err)
+	must(w.t, api.Patch(w.t.Context(), d, client.RawPatch(types.JSONPatchType, patch)))
+}
+
+// A backup that was restored may be without it, and a rotation must not wait unseen.
+func TestABrandThatIsHeldAndWhoseManagedFieldsAreGoneSaysSo(t *testing.T) {
+	w := newWorld(t)
+	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
+	w.create(w.brand("xiaowang", ofClass(class)))
+	w.rollOutNewest("xiaowang")
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image, s.Rollout.Paused = "connector:2", true })
+	w.condition("xiaowang", v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+	w.setManagers("xiaowang", func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} })
+	w.secret("zhimai", map[string]string{"openId": "i", "openKey": "rotated", "grantCode": "g"})
+	w.says("xiaowang", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonApplyFailed, "kubectl -n "+w.namespace+" rollout restart deployment xiaowang")
+
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Rollout.Paused = false })
+	w.waitImages("2", "xiaowang")
+	w.rollOutNewest("xiaowang")
+	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
 }

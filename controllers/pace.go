@@ -4,6 +4,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -193,6 +194,10 @@ func (r *Reconciler) whileHeld(ctx context.Context, s *scope, child render.Child
 	return r.heldDeployment(ctx, s, child)
 }
 
+// errNothingApplied is said of an object whose managedFields somebody has removed, as a restore
+// of a backup may.
+var errNothingApplied = errors.New("the API server does not remember what the operator applied (managedFields)")
+
 // heldDeployment is the Deployment with the pod template that it has. The number of Pods
 // is the brand's at any time, and rotated credentials start the Pods anew as they are: the
 // old ones may have ended.
@@ -214,7 +219,8 @@ func (r *Reconciler) heldDeployment(ctx context.Context, s *scope, child render.
 		return child, false, fmt.Errorf("read what was applied to the Deployment: %w", err)
 	}
 	if kept.Spec == nil || kept.Spec.Template == nil {
-		return child, false, fmt.Errorf("the operator applied no pod template to Deployment %s", s.key.Name)
+		return child, false, fmt.Errorf("%w: Deployment %s waits for its turn in a roll-out, and until then only kubectl -n %s rollout restart deployment %[2]s gives its Pods the rotated credentials",
+			errNothingApplied, s.key.Name, s.key.Namespace)
 	}
 	kept.Spec.Replicas = want
 	if h.values {

@@ -149,6 +149,28 @@ func TestWhyPodsDoNotStartIsSaidFromTheBeginningAndNotAgainAndAgain(t *testing.T
 	}
 }
 
+// What a container says at its end may be anything, also while nothing is rendered.
+func TestASecretThatAPodSaysIsNotRepeated(t *testing.T) {
+	const said = "the key is sk-very-secret"
+	for name, change := range map[string]func(w *world){
+		"while another one is missing": func(w *world) { w.secret("kry", map[string]string{"appKey": "a", "token": ""}) },
+		"while the brand is suspended": func(w *world) {
+			w.change("xiaowang", func(b *v1alpha1.BrandConnector) { b.Spec.Suspend = true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.secret("zhimai", map[string]string{"openId": "i", "openKey": "sk-very-secret", "grantCode": "g"})
+			w.create(w.brand("xiaowang"))
+			w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing)
+			change(w)
+			w.settled("xiaowang")
+			w.pod("xiaowang-5d9c7b6f4-aaaaa", "xiaowang", crashed(0, "Error: "+said))
+			w.says("xiaowang", v1alpha1.ConditionWorkloadAvailable, metav1.ConditionFalse, v1alpha1.ReasonWorkloadUnavailable, "CrashLoopBackOff: the key is [redacted]")
+		})
+	}
+}
+
 // eventsOf counts the events of a brand that have a reason.
 func (w *world) eventsOf(name, reason string) (n int32) {
 	w.t.Helper()

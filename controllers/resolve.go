@@ -18,7 +18,7 @@ import (
 )
 
 // resolve reads what the brand refers to, past the cache, each object once. It sets
-// s.values when nothing is missing.
+// s.known, and s.values when nothing is missing.
 func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	if s.resolved == nil {
 		return nil
@@ -28,6 +28,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 		return err
 	}
 	values := []render.Value{}
+	s.known = []render.Value{}
 	objects := map[string]map[string][]byte{}
 	for _, need := range render.Needs(s.resolved) {
 		if moved && need.DSN {
@@ -49,6 +50,7 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 		if data == nil {
 			continue // said already
 		}
+		s.known = append(s.known, render.Value{Need: need, Bytes: data[need.Key]})
 		value, f := check(need, data)
 		if f != nil {
 			s.fault(*f)
@@ -61,6 +63,18 @@ func (r *Reconciler) resolve(ctx context.Context, s *scope) error {
 	}
 	r.Metrics.secrets.set(s.key, s.secrets)
 	return nil
+}
+
+// anyKnown is what can be read of the values of a brand that resolve did not look at, such as
+// one that is suspended.
+func (r *Reconciler) anyKnown(ctx context.Context, s *scope) []render.Value {
+	values := []render.Value{}
+	for _, need := range render.Needs(s.whole()) {
+		if data, err := r.read(ctx, s, need); err == nil {
+			values = append(values, render.Value{Need: need, Bytes: data[need.Key]})
+		}
+	}
+	return values
 }
 
 // read gets an object's data, not nil even when it is empty, and notes when it was

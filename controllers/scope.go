@@ -36,6 +36,9 @@ type scope struct {
 	twin string
 	// values that the brand refers to. It is set by resolve when all are there.
 	values []render.Value
+	// known are the values that are there, to be kept out of what is said. It is set by
+	// resolve, and nil when nobody has looked.
+	known []render.Value
 	// written is when the newest of the objects with the values was written. It is set by
 	// resolve, and zero when nobody knows.
 	written time.Time

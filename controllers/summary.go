@@ -177,7 +177,7 @@ func (r *Reconciler) foldError(s *scope, err error) {
 	if !said && s.brand.Status.ObservedGeneration == s.brand.Generation {
 		return
 	}
-	s.fault(fault{reason: v1alpha1.ReasonApplyFailed, message: steady(redacted(s.values, err.Error()), nil) + "; it is tried again"})
+	s.fault(fault{reason: v1alpha1.ReasonApplyFailed, message: steady(redacted(s.known, err.Error()), nil) + "; it is tried again"})
 	r.judge(s)
 	s.brand.Status.ObservedGeneration = s.brand.Generation
 }

@@ -60,11 +60,18 @@ func Added(fields []metav1.ManagedFieldsEntry, manager string) *fieldpath.Set {
 }
 
 // TakeBack makes what people have added with kubectl a manager's, as if it had applied it.
-// It says whether there was anything: not for an object that the manager never applied.
+// It says whether there was anything. Of an object that somebody made anew, and the manager
+// never applied, all of it counts as added.
 func TakeBack(fields []metav1.ManagedFieldsEntry, manager string) (moved []metav1.ManagedFieldsEntry, some bool, err error) {
 	own := indexOf(fields, manager)
 	if own < 0 {
-		return nil, false, nil
+		first := slices.IndexFunc(fields, isByHand)
+		if first < 0 {
+			return nil, false, nil
+		}
+		fields = append(slices.Clone(fields), metav1.ManagedFieldsEntry{Manager: manager, Operation: metav1.ManagedFieldsOperationApply,
+			APIVersion: fields[first].APIVersion, Time: fields[first].Time, FieldsType: fields[first].FieldsType, FieldsV1: metav1.NewFieldsV1("{}")})
+		own = len(fields) - 1
 	}
 	ours, err := read(fields[own])
 	if err != nil {

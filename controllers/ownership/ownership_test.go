@@ -70,7 +70,7 @@ func TestWhatAPersonAddedWithKubectlIsTakenBack(t *testing.T) {
 		"the plugin":                       {entries{mine, entry("kubectl-hexiao", update, sidecar)}, nil, ""},
 		"somebody applies a field":         {entries{mine, entry("kubectl", apply, sidecar)}, nil, ""},
 		"a status":                         {entries{mine, of("status", entry("kubectl-edit", update, `{"f:status":{"f:replicas":{}}}`))}, nil, ""},
-		"the operator never applied":       {entries{entry("kubectl-create", update, sidecar)}, nil, `.spec.template.spec.containers[name="sidecar"].image`},
+		"the operator never applied":       {entries{entry("kubectl-create", update, sidecar)}, entries{entry(operator, apply, sidecar)}, `.spec.template.spec.containers[name="sidecar"].image`},
 		"the operator's own webhook entry": {entries{mine, entry(operator, update, sidecar)}, nil, ""},
 		"no owners at all":                 {nil, nil, ""},
 	} {

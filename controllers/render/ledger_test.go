@@ -5,6 +5,11 @@ package render_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/controllers/render"
 )
@@ -52,5 +57,36 @@ func TestALedgerIsRememberedWithoutItsDeployment(t *testing.T) {
 	brand.Status.ConfigRevision = ""
 	if was, _, moves := render.LedgerMoves(nil, brand, resolved); was != "" || moves {
 		t.Errorf("a brand of which nothing was applied yet: from %q: %v", was, moves)
+	}
+}
+
+func TestALedgersClaimKeepsALargerSize(t *testing.T) {
+	for name, tc := range map[string]struct{ asks, has, want string }{
+		"it is as it is asked for":   {"1Gi", "1Gi", "1Gi"},
+		"the brand asks for more":    {"2Gi", "1Gi", "2Gi"},
+		"somebody made it larger":    {"1Gi", "3Gi", "3Gi"},
+		"larger, in another unit":    {"1Gi", "1025Mi", "1025Mi"},
+		"the same, in another unit":  {"1Gi", "1024Mi", "1Gi"},
+		"a claim that asks for none": {"1Gi", "", "1Gi"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			size := func(text string) map[string]any {
+				return map[string]any{"spec": map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": text}}}}
+			}
+			has := corev1.ResourceList{}
+			if tc.has != "" {
+				has[corev1.ResourceStorage] = resource.MustParse(tc.has)
+			}
+			intent := &unstructured.Unstructured{Object: size(tc.asks)}
+			if err := render.KeepSize(intent, has); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(size(tc.want), intent.Object); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	if err := render.KeepSize(&unstructured.Unstructured{Object: map[string]any{}}, nil); err == nil {
+		t.Error("a claim that asks for no size is no error")
 	}
 }

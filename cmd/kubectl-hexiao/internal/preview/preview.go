@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/live"
@@ -186,6 +188,9 @@ func (p *Preview) child(ctx context.Context, c *live.Cluster, brand *v1alpha1.Br
 		return err
 	}
 	keepReplicas(child, have, intent)
+	if err := keepSize(child, have, intent); err != nil {
+		return err
+	}
 	would, err := c.DryRun(ctx, Operator, intent)
 	if child.Kind == render.HTTPRouteKind && notServed(err) {
 		p.note("this cluster has no Gateway API: no HTTPRoute is made, and the brand is not exposed")
@@ -253,6 +258,18 @@ func foreign(brand *v1alpha1.BrandConnector, child render.Child, have *unstructu
 		return "the ledger of brand " + id
 	}
 	return ""
+}
+
+// keepSize leaves a ledger's claim as large as it is, as the operator does.
+func keepSize(child render.Child, have, intent *unstructured.Unstructured) error {
+	if child.Kind != render.ClaimKind || have == nil {
+		return nil
+	}
+	claim := &corev1.PersistentVolumeClaim{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(have.Object, claim); err != nil {
+		return fmt.Errorf("read the ledger's claim: %w", err)
+	}
+	return render.KeepSize(intent, claim.Spec.Resources.Requests)
 }
 
 // keepReplicas leaves the number of Pods to an autoscaler, as the operator does: it hands
