@@ -80,6 +80,9 @@ func readSchemas(files fs.FS) (map[string]*schema, error) {
 // flaw is a field that does not fit its schema.
 type flaw struct{ field, text string }
 
+// missing is the text of one that is not there.
+const missing = "it is missing: add it"
+
 // flaws are what the schema of a kind says of an object as it is written. Its status is
 // not looked at: the API server drops it.
 func flaws(kind string, object map[string]any) ([]flaw, error) {
@@ -99,14 +102,16 @@ func judged(kind string, object map[string]any, said field.ErrorList) ([]error, 
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]bool{}
 	var all []error
 	for _, e := range said {
-		known[e.Field] = true
 		all = append(all, e)
 	}
 	for _, f := range append(more, noLedger(object)...) {
-		if !known[f.field] {
+		known := slices.ContainsFunc(said, func(e *field.Error) bool {
+			// Of an object that is not there Validate names what is needed in it.
+			return e.Field == f.field || f.text == missing && strings.HasPrefix(e.Field, f.field+".")
+		})
+		if !known {
 			all = append(all, fmt.Errorf("%s: %s", f.field, f.text))
 		}
 	}
@@ -151,7 +156,7 @@ func wrong(needed bool, path, remedy, format string, args ...any) []flaw {
 func (s *schema) checkObject(path string, m map[string]any, needed bool) (all []flaw) {
 	for _, name := range s.Required {
 		if m[name] == nil && s.Properties[name].Default == nil {
-			all = append(all, flaw{child(path, name), "it is missing: add it"})
+			all = append(all, flaw{child(path, name), missing})
 		}
 	}
 	if s.MaxProperties != nil && len(m) > *s.MaxProperties {
