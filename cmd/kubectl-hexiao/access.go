@@ -218,19 +218,6 @@ func upTo(n int) cobra.PositionalArgs {
 	}
 }
 
-// noSubcommand refuses what is taken for a subcommand and is none.
-func noSubcommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	near := ""
-	cmd.SuggestionsMinimumDistance = 2
-	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
-		near = fmt.Sprintf("did you mean %s? Or ", strings.Join(names, " or "))
-	}
-	return fmt.Errorf("%w: there is no command %q: %ssee %s --help", desk.ErrUsage, args[0], near, cmd.CommandPath())
-}
-
 // usageErrors has every command below say of its arguments that the command line is
 // wrong: cobra's own checks know no exit code.
 func usageErrors(cmd *cobra.Command) {

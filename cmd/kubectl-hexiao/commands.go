@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexiao-dev/hexiao/cmd/internal/group"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
 )
 
@@ -27,7 +28,7 @@ recorded under the name by which the API server knows the caller.
 ` + exitCodes,
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl hexiao"},
 		Version:     version, SilenceUsage: true, SilenceErrors: true,
-		Args: noSubcommand, RunE: help,
+		Args: group.NoSubcommand, RunE: help,
 	}
 	cmd.SetIn(in)
 	cmd.SetOut(out)
@@ -50,7 +51,7 @@ func inDoubt(a *access) *cobra.Command {
 		Long: `A leg is in doubt when its vendor call was sent and no answer came that says, in a
 documented form, whether it was executed. The till hears code 3001 until it is known.
 Most doubts end by themselves. Those that wait for a person are decided here.`,
-		Args: noSubcommand,
+		Args: group.NoSubcommand,
 		RunE: help,
 	}
 	timeZoneFlag(cmd.PersistentFlags(), &a.zone)
@@ -167,7 +168,7 @@ func reversals(a *access) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reversals",
 		Short: "Redemptions that are to be undone, and are not yet",
-		Args:  noSubcommand,
+		Args:  group.NoSubcommand,
 		RunE:  help,
 	}
 	timeZoneFlag(cmd.PersistentFlags(), &a.zone)

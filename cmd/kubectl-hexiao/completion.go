@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hexiao-dev/hexiao/cmd/internal/group"
 	"github.com/hexiao-dev/hexiao/cmd/kubectl-hexiao/internal/desk"
 )
 
@@ -27,7 +28,7 @@ func addCompletion(root *cobra.Command) {
 			c.Short = "Write a script for completion by the tab key"
 			c.Long = "completion writes scripts for completion by the tab key. Behind kubectl, kubectl is what\nis needed, whatever the shell; the others are for kubectl-hexiao, called by its own name."
 			c.AddCommand(kubectlCompletion())
-			c.Args, c.RunE = noSubcommand, help
+			c.Args, c.RunE = group.NoSubcommand, help
 		}
 	}
 }
@@ -43,7 +44,7 @@ func addHelp(root *cobra.Command) {
 		c.Run, c.RunE = nil, func(cmd *cobra.Command, args []string) error {
 			about, left, err := root.Find(args)
 			if err == nil && len(left) > 0 && about.HasSubCommands() {
-				err = noSubcommand(about, left)
+				err = group.NoSubcommand(about, left)
 			}
 			if err != nil {
 				return fmt.Errorf("%w: %w", desk.ErrUsage, err)

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/cmd/internal/group"
+	"github.com/hexiao-dev/hexiao/cmd/internal/nearest"
 	"github.com/hexiao-dev/hexiao/connector/sandbox"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/books"
 	"github.com/hexiao-dev/hexiao/connector/sandbox/fault"
@@ -270,34 +271,11 @@ func ruleFields() map[string]bool {
 }
 
 func noSuchField(name string, fields []string) error {
-	hint, nearest := "the", 3 // letters that differ: so many are no slip
-	for _, f := range fields {
-		if d := differ(name, f); d < nearest {
-			hint, nearest = fmt.Sprintf("did you mean %s? The", f), d
-		}
+	hint := "the"
+	if meant := nearest.Name(name, fields, 2); meant != "" {
+		hint = fmt.Sprintf("did you mean %s? The", meant)
 	}
 	return fmt.Errorf("there is no field %q: %s fields are %s", name, hint, strings.Join(fields, ", "))
-}
-
-// differ counts the letters to put in, take out or change until a reads as b.
-func differ(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 func (r *remote) calls() *cobra.Command {

@@ -219,17 +219,6 @@ func TestTheExamplesOfTheHelpRun(t *testing.T) {
 	}
 }
 
-func TestLettersThatDiffer(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"count", "count", 0}, {"cuont", "count", 2}, {"delay_befor", "delay_before", 1}, {"method", "message", 5}} {
-		if got := differ(c.a, c.b); got != c.want || differ(c.b, c.a) != got {
-			t.Errorf("%q and %q: %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-}
-
 func TestSendSignsAndJudgesTheReply(t *testing.T) {
 	var got *url.URL
 	var body string

@@ -16,14 +16,14 @@ import (
 // behind it that is none of the subcommands it fails, and names the nearest.
 func Of(cmd *cobra.Command, sub ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(sub...)
-	cmd.Args = noSubcommand
+	cmd.Args = NoSubcommand
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	// The flags are the subcommand's, so they are judged after its name.
 	cmd.SetFlagErrorFunc(func(at *cobra.Command, err error) error {
 		if at != cmd {
 			return err
 		}
-		if mistyped := noSubcommand(cmd, cmd.Flags().Args()); mistyped != nil {
+		if mistyped := NoSubcommand(cmd, cmd.Flags().Args()); mistyped != nil {
 			return mistyped
 		}
 		return err
@@ -31,7 +31,8 @@ func Of(cmd *cobra.Command, sub ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-func noSubcommand(cmd *cobra.Command, args []string) error {
+// NoSubcommand is an Args check: it refuses what is taken for a subcommand and is none.
+func NoSubcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}

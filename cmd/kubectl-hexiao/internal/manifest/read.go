@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/hexiao-dev/hexiao/api/v1alpha1"
+	"github.com/hexiao-dev/hexiao/cmd/internal/nearest"
 )
 
 // Brand is a BrandConnector and where it was read.
@@ -246,32 +247,11 @@ func isOurs(h head) bool {
 // kindMeant is the remedy for a kind that does not exist.
 func kindMeant(kind string) string {
 	for _, k := range kinds {
-		if distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 {
+		if nearest.Distance(strings.ToLower(k), strings.ToLower(kind)) <= 3 {
 			return "did you mean " + k + "?"
 		}
 	}
 	return "its kinds are " + strings.Join(kinds, " and ")
-}
-
-// distance is how many letters make one text another (Levenshtein's).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := before
-			if a[i] != b[j] {
-				change++
-			}
-			before = row[j+1]
-			row[j+1] = min(change, row[j]+1, before+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // written is a document as it stands there, and nothing of one that decode refuses.
