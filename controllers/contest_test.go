@@ -244,9 +244,7 @@ func TestTheStatusOfAClassComesToRestBetweenTwoInstallations(t *testing.T) {
 	whole := func(p *part) { p.ofFleet = false }
 	w.installation("a", "x", whole)
 	for _, name := range []string{"one", "two"} {
-		w.create(w.brand(name, w.ofShard("x"), ofClass(class)))
-		w.rollOutNewest(name)
-		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		w.upNewest(w.brand(name, w.ofShard("x"), ofClass(class)))
 	}
 	w.installation("b", "x", whole)
 	for _, name := range []string{"one", "two"} {

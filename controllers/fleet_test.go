@@ -65,6 +65,24 @@ func (w *world) rollOutNewest(name string) {
 	w.progress(name, corev1.ConditionTrue, "NewReplicaSetAvailable")
 }
 
+// upNewest creates a brand that serves on its first Pods, and whose roll-out is over.
+func (w *world) upNewest(b *v1alpha1.BrandConnector) {
+	w.t.Helper()
+	w.create(b)
+	w.rollOutNewest(b.Name)
+	w.condition(b.Name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+}
+
+// held is the class of a brand that serves and is held back from a change of that class.
+func (w *world) held(name string) (class string) {
+	w.t.Helper()
+	class = w.class(func(*v1alpha1.ConnectorClassSpec) {})
+	w.upNewest(w.brand(name, ofClass(class)))
+	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image, s.Rollout.Paused = "connector:2", true })
+	w.condition(name, v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+	return class
+}
+
 // failRollOut plays it when the new Pods do not become available and the old ones serve on.
 func (w *world) failRollOut(name string) {
 	w.t.Helper()
@@ -217,9 +235,7 @@ func TestAChangeOfTheClassReachesTheCanaryFirstAndTheOthersOneByOne(t *testing.T
 		if name == "c" {
 			labels = append(labels, "canary")
 		}
-		w.create(w.brand(name, ofClass(class, labels...)))
-		w.rollOutNewest(name)
-		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		w.upNewest(w.brand(name, ofClass(class, labels...)))
 	}
 	w.classStatus(class, v1alpha1.ReasonRolledOut)
 
@@ -361,9 +377,7 @@ func TestACanarySelectorThatMatchesNobodyIsWarnedOf(t *testing.T) {
 		s.Rollout = v1alpha1.RolloutPolicy{Canary: &v1alpha1.CanaryPolicy{
 			Selector: metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}, SoakTime: &metav1.Duration{}}}
 	})
-	w.create(w.brand("steady", ofClass(class)))
-	w.rollOutNewest("steady")
-	w.condition("steady", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.upNewest(w.brand("steady", ofClass(class)))
 	w.classStatus(class, v1alpha1.ReasonRolledOut) // nobody waits: it is no fault yet
 
 	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image = "connector:2" })
@@ -505,9 +519,7 @@ func TestABrandThatFailedWithTheClassKeepsItsPlaceWhateverStartsItsPodsNext(t *t
 	w := newWorld(t)
 	class := w.class(func(s *v1alpha1.ConnectorClassSpec) { s.Rollout = v1alpha1.RolloutPolicy{MaxConcurrent: 1} })
 	for _, name := range []string{"a", "b"} {
-		w.create(w.brand(name, ofClass(class)))
-		w.rollOutNewest(name)
-		w.condition(name, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+		w.upNewest(w.brand(name, ofClass(class)))
 	}
 	var took string // one of them, whichever came first
 	held := func() {
@@ -553,12 +565,7 @@ func TestABrandThatFailedWithTheClassKeepsItsPlaceWhateverStartsItsPodsNext(t *t
 // else were to go, it would start a connector without arguments.
 func TestWhatAPersonChangedWhileABrandIsHeldKeepsNoRotationBack(t *testing.T) {
 	w := newWorld(t)
-	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
-	w.create(w.brand("xiaowang", ofClass(class)))
-	w.rollOutNewest("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image, s.Rollout.Paused = "connector:2", true })
-	w.condition("xiaowang", v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+	class := w.held("xiaowang")
 
 	d := w.deployment("xiaowang")
 	before := d.DeepCopy()
@@ -594,9 +601,7 @@ func TestWhatAPersonChangedWhileABrandIsHeldKeepsNoRotationBack(t *testing.T) {
 func TestWhatWasAddedLongAgoGoesWithTheNextChangeOfThePods(t *testing.T) {
 	w := newWorld(t)
 	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
-	w.create(w.brand("xiaowang", ofClass(class)))
-	w.rollOutNewest("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
+	w.upNewest(w.brand("xiaowang", ofClass(class)))
 	d := w.deployment("xiaowang")
 	before := d.DeepCopy()
 	d.Spec.Template.Spec.Containers[0].Env = append(d.Spec.Template.Spec.Containers[0].Env, corev1.EnvVar{Name: "HTTPS_PROXY", Value: "http://proxy:3128"})
@@ -647,12 +652,7 @@ func (w *world) setManagers(name string, change func([]metav1.ManagedFieldsEntry
 // A backup that was restored may be without it, and a rotation must not wait unseen.
 func TestABrandThatIsHeldAndWhoseManagedFieldsAreGoneSaysSo(t *testing.T) {
 	w := newWorld(t)
-	class := w.class(func(*v1alpha1.ConnectorClassSpec) {})
-	w.create(w.brand("xiaowang", ofClass(class)))
-	w.rollOutNewest("xiaowang")
-	w.condition("xiaowang", v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonReady)
-	w.changeClass(class, func(s *v1alpha1.ConnectorClassSpec) { s.Image, s.Rollout.Paused = "connector:2", true })
-	w.condition("xiaowang", v1alpha1.ConditionUpToDate, metav1.ConditionFalse, v1alpha1.ReasonRolloutPending)
+	class := w.held("xiaowang")
 	w.setManagers("xiaowang", func([]metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry { return []metav1.ManagedFieldsEntry{{}} })
 	w.secret("zhimai", map[string]string{"openId": "i", "openKey": "rotated", "grantCode": "g"})
 	w.says("xiaowang", v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonApplyFailed, "kubectl -n "+w.namespace+" rollout restart deployment xiaowang")
